@@ -1,0 +1,48 @@
+// CMAF (ISO/IEC 23000-19) init segments and media segments, written by hand so that every chunk's bytes are the same
+// whoever makes it. Pure functions, thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "av/handles.h"
+#include "base/error.h"
+#include "media/sample.h"
+
+namespace spool::media {
+
+struct CmafTrack {
+  std::uint32_t track_id = 1;
+  std::uint32_t timescale = 90000;
+  std::string language = "und";     // ISO 639-2
+  std::int64_t priming = 0;         // audio: samples to skip at the start, declared once, in the edit list
+};
+
+// ftyp + moov (mvex, no samples). Errors: kUnsupported for a codec that is not H.264, HEVC or AAC.
+[[nodiscard]] Result<Bytes> cmaf_init_segment(const AVCodecParameters& codec, const CmafTrack& track);
+
+// Where a moof+mdat pair stands in its segment; video: one per IDR, so that a byte range decodes alone.
+struct Fragment {
+  std::int64_t offset = 0;
+  std::int64_t bytes = 0;
+  std::int64_t pts = 0;
+  std::int64_t duration = 0;
+};
+
+struct Segment {
+  Bytes bytes;                      // styp + (moof + mdat)...
+  std::vector<Fragment> fragments;
+  std::int64_t duration = 0;        // ticks
+};
+
+// `samples` in decode order; a new fragment begins at each sync sample of video (audio: one fragment).
+// `sequence` numbers its first moof, and rises by one per fragment; it is derived from the plan, never from who runs it.
+[[nodiscard]] Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t sequence,
+                                           std::span<const Sample> samples);
+
+// RFC 6381: "avc1.64001f", "hvc1.1.6.L93.B0", "mp4a.40.2".
+[[nodiscard]] Result<std::string> codec_string(const AVCodecParameters& codec);
+
+}  // namespace spool::media

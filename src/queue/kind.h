@@ -1,0 +1,58 @@
+// Kind: a sort of job. One function, one schema, one line in a table.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "queue/attempt.h"
+#include "queue/job.h"
+
+namespace spool {
+
+class Store;
+
+enum class Placement {
+  kInline,    // in the manager: trusted, tiny
+  kProcess,   // in a sandboxed child: everything that reads media
+};
+
+// What an attempt of this kind may fan out to. What a child process reports is hostile: this is checked.
+struct FanOutRule {
+  std::vector<std::string> kinds;
+  std::size_t most_children = 0;
+};
+
+using Handler = std::function<Ending(Attempt&)>;
+
+struct Kind {
+  std::string name;
+  Json schema = Json::object();          // JSON Schema of the args
+  Handler run;
+  Placement placement = Placement::kProcess;
+  FanOutRule fan_out;
+  Duration timeout = std::chrono::hours(6);
+  Duration stall_timeout = std::chrono::minutes(2);   // no sign of life for so long: killed
+  bool internal = false;                 // only a fan-out may make it; not for pipelines or people
+  std::string summary;                   // one line for people
+  // In the manager, after a commit that settled, or checkpointed, an attempt of this kind. Best effort (a crash may
+  // skip it), coalesced per parent, idempotent. For what should be seen before the tree ends (growing playlists).
+  std::function<void(Store&, const Claim&)> follow_up;
+};
+
+class Kinds {
+ public:
+  void add(Kind kind);                              // the name must be new
+  [[nodiscard]] const Kind* find(std::string_view name) const;
+  // Checks kind and args before anything is stored. Errors name the argument and what is allowed.
+  [[nodiscard]] Result<void> check(const NewJob& job) const;
+  [[nodiscard]] std::vector<const Kind*> all() const;
+
+ private:
+  std::map<std::string, Kind, std::less<>> kinds_;
+};
+
+}  // namespace spool

@@ -1,0 +1,138 @@
+// Store: where jobs live. The queue's one interface to a database.
+//
+// Every change is durable when its call returns. A call is one transaction, or (in batches) one in which a
+// bad item fails alone. All methods may be called from any thread; implementations serialise or pool inside.
+// The clock is the store's: callers pass durations. Every write of an attempt carries (job, token); a stale
+// token gets kLeaseLost and changes nothing. tests/contract/store_contract.h is the full description.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "queue/job.h"
+
+namespace spool {
+
+struct WorkerInfo {
+  std::string host;
+  int pid = 0;
+  std::string version;
+  int slots = 0;
+  std::vector<std::string> tags;
+  Duration lease = std::chrono::seconds(30);
+};
+
+// A worker's lease. One row; its renewal keeps all its attempts alive.
+struct Session {
+  Uuid id;
+};
+
+struct Inserted {
+  Uuid id;
+  bool existed = false;   // the same id with the same body, or the holder of its unique key
+};
+
+struct ClaimRequest {
+  int slots = 0;                        // free ones; 0 claims nothing
+  int all_slots = 0;                    // of the worker: a job that needs more can never run here
+  int most_jobs = 1 << 30;
+  std::vector<std::string> queues;      // empty: all
+  std::vector<std::string> tags;        // a job's tags must be among them
+};
+
+struct Exchange {
+  std::vector<Result<void>> settled;    // one for each settlement, in order
+  std::vector<Claim> claimed;
+};
+
+struct ProgressReport {
+  Uuid job;
+  Token token;
+  std::optional<double> fraction;       // 0..1; a smaller one than before is ignored
+  Json detail;                          // null: unchanged
+  std::optional<Json> checkpoint;       // at most 64 KiB
+};
+
+// What a worker must do to attempts of its own, learned at renewal and from reports.
+struct Renewed {
+  std::vector<Uuid> cancel;             // asked to stop
+  std::vector<Uuid> past_deadline;
+};
+
+struct JobFilter {
+  std::optional<Uuid> root;             // the whole tree, in order of insertion
+  std::optional<Uuid> parent;
+  bool roots_only = false;
+  std::optional<State> state;
+  std::string kind, owner, queue;       // empty: any
+  std::optional<Uuid> after;            // cursor: ids greater than this one
+  int most = 100;
+};
+
+// One ended job or state change, in commit order: the log that webhooks and event streams read.
+struct OutcomeRecord {
+  std::int64_t sequence = 0;
+  Uuid job, root;
+  State state = State::kSucceeded;
+  Time at{};
+};
+
+struct SessionInfo {
+  Session session;
+  WorkerInfo worker;
+  Time expires{};
+  int running = 0;
+};
+
+struct QueueCounts {
+  std::string queue;
+  std::int64_t counts[kStateCount] = {};
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // A worker comes and goes. close_session releases what it still runs (no attempt is charged).
+  virtual Result<Session> open_session(const WorkerInfo& worker) = 0;
+  virtual Result<void> close_session(Session session) = 0;
+  // Errors: kLeaseLost when the lease was lost; the session is then gone for good.
+  virtual Result<Renewed> renew(Session session) = 0;
+
+  virtual Result<std::vector<Result<Inserted>>> insert(std::span<const NewJob> jobs) = 0;
+  // Settle, wake what waited, and claim: one commit.
+  virtual Result<Exchange> exchange(Session session, std::span<const Settlement> settlements, const ClaimRequest& want) = 0;
+  // For each report: true when the attempt has been asked to stop.
+  virtual Result<std::vector<Result<bool>>> report(std::span<const ProgressReport> reports) = 0;
+
+  virtual Result<void> start(Uuid job) = 0;
+  virtual Result<void> cancel(Uuid job) = 0;    // and all below it; idempotent
+  virtual Result<void> retry(Uuid job) = 0;     // re-opens what failed below it; finished work is kept
+  virtual Result<void> remove(Uuid job) = 0;    // cancels, hides, purges when the last attempt is gone; idempotent
+
+  virtual Result<Job> get(Uuid job) = 0;
+  virtual Result<std::vector<Job>> list(const JobFilter& filter) = 0;
+  virtual Result<std::vector<OutcomeRecord>> outcomes_since(std::int64_t sequence, int most) = 0;
+  virtual Result<std::vector<SessionInfo>> sessions() = 0;
+  virtual Result<std::vector<QueueCounts>> counts() = 0;
+
+  // Makes jobs of dead sessions available again, moves due jobs, ends what is past its deadline, purges removed
+  // trees. Every worker calls it now and then; returns how many jobs it changed.
+  virtual Result<int> rescue() = 0;
+  // Forgets trees that ended longer than `age` ago; returns how many jobs went.
+  virtual Result<int> prune(Duration age, int most) = 0;
+
+  // Blocks until something may have become claimable, `most` passed, or stop() was called by wake().
+  // A hint only. wake() may be called from any thread, also for work of this process.
+  virtual void wait(Duration most) = 0;
+  virtual void wake() = 0;
+
+  virtual Result<Time> now() = 0;
+  virtual void shift_clock_for_tests(Duration offset) = 0;
+};
+
+}  // namespace spool
