@@ -1,8 +1,8 @@
 #include "av/handles.h"
 
-#include <cstdlib>
-
 #include <fmt/format.h>
+
+#include <cstdlib>
 
 namespace spool::av {
 namespace {
@@ -10,13 +10,18 @@ namespace {
 Code code_of(int averror) {
   switch (averror) {
     case AVERROR_INVALIDDATA:
-    case AVERROR_EOF: return Code::kCorruptInput;
+    case AVERROR_EOF:
+      return Code::kCorruptInput;
     case AVERROR_DECODER_NOT_FOUND:
     case AVERROR_DEMUXER_NOT_FOUND:
-    case AVERROR_PATCHWELCOME: return Code::kUnsupported;
-    case AVERROR_EXIT: return Code::kCancelled;
-    case AVERROR(ENOMEM): return Code::kLimitExceeded;
-    default: return averror < 0 && averror > -4096 ? errno_error(AVUNERROR(averror), "").code : Code::kInternal;
+    case AVERROR_PATCHWELCOME:
+      return Code::kUnsupported;
+    case AVERROR_EXIT:
+      return Code::kCancelled;
+    case AVERROR(ENOMEM):
+      return Code::kLimitExceeded;
+    default:
+      return averror < 0 && averror > -4096 ? errno_error(AVUNERROR(averror), "").code : Code::kInternal;
   }
 }
 
@@ -45,6 +50,8 @@ Error av_error(int code, std::string_view what) {
   av_strerror(code, text, sizeof text);
   return Error{code_of(code), fmt::format("{}: {}", what, text), code};
 }
-tl::unexpected<Error> fail_av(int code, std::string_view what) { return tl::unexpected<Error>(av_error(code, what)); }
+tl::unexpected<Error> fail_av(int code, std::string_view what) {
+  return tl::unexpected<Error>(av_error(code, what));
+}
 
 }  // namespace spool::av

@@ -1,10 +1,10 @@
 #include "av/input.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <optional>
-
-#include <fmt/format.h>
 
 namespace spool::av {
 namespace {
@@ -12,7 +12,8 @@ namespace {
 // Self-contained formats only. Names as libavformat's demuxers call themselves.
 constexpr char kDemuxers[] =
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,gif,ogg,wav,w64,mp3,aac,flac,asf,mxf,"
-    "mpegvideo,h264,hevc,ivf,dv,nut,rm,aiff,caf,ac3,eac3,amr,au,m4v,mjpeg,y4m,yuv4mpegpipe,apng,dts,truehd,av1,obu";
+    "mpegvideo,h264,hevc,ivf,dv,nut,rm,aiff,caf,ac3,eac3,amr,au,m4v,mjpeg,y4m,yuv4mpegpipe,apng,dts,truehd,"
+    "av1,obu";
 constexpr int kBufferBytes = 1 << 16;
 
 }  // namespace
@@ -52,11 +53,18 @@ struct Input::State {
     auto& self = *static_cast<State*>(opaque);
     const auto size = static_cast<std::int64_t>(self.source.size);
     switch (whence & ~AVSEEK_FORCE) {
-      case AVSEEK_SIZE: return size;
-      case SEEK_SET: break;
-      case SEEK_CUR: offset += static_cast<std::int64_t>(self.position); break;
-      case SEEK_END: offset += size; break;
-      default: return AVERROR(EINVAL);
+      case AVSEEK_SIZE:
+        return size;
+      case SEEK_SET:
+        break;
+      case SEEK_CUR:
+        offset += static_cast<std::int64_t>(self.position);
+        break;
+      case SEEK_END:
+        offset += size;
+        break;
+      default:
+        return AVERROR(EINVAL);
     }
     if (offset < 0) return AVERROR(EINVAL);
     self.position = static_cast<std::uint64_t>(offset);
@@ -64,7 +72,9 @@ struct Input::State {
   }
 
   // External references (mov's dref, and what else a format may think of) open nothing.
-  static int refuse_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) { return AVERROR(EPERM); }
+  static int refuse_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
+    return AVERROR(EPERM);
+  }
 };
 
 Input::Input(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -72,8 +82,12 @@ Input::Input(Input&&) noexcept = default;
 Input& Input::operator=(Input&&) noexcept = default;
 Input::~Input() = default;
 
-AVFormatContext* Input::get() const { return state_->format.get(); }
-const std::string& Input::name() const { return state_->source.name; }
+AVFormatContext* Input::get() const {
+  return state_->format.get();
+}
+const std::string& Input::name() const {
+  return state_->source.name;
+}
 
 Result<Input> Input::open(ByteSource source, const OpenOptions& options) {
   if (source.size == 0) return fail(Code::kCorruptInput, fmt::format("{}: the file is empty", source.name));
@@ -83,26 +97,33 @@ Result<Input> Input::open(ByteSource source, const OpenOptions& options) {
   const std::string name = state->source.name;
 
   auto* buffer = static_cast<unsigned char*>(av_malloc(kBufferBytes));
-  state->io = avio_alloc_context(buffer, kBufferBytes, 0, state.get(), &State::read_bytes, nullptr, &State::seek_bytes);
+  state->io = avio_alloc_context(buffer, kBufferBytes, 0, state.get(), &State::read_bytes, nullptr,
+                                 &State::seek_bytes);
   AVFormatContext* format = avformat_alloc_context();
   format->pb = state->io;
   format->io_open = &State::refuse_open;
   format->probesize = options.probe_bytes;
   format->flags |= AVFMT_FLAG_CUSTOM_IO;
-  format->interrupt_callback = {[](void* opaque) { return static_cast<State*>(opaque)->stop.stop_requested() ? 1 : 0; },
-                                state.get()};
+  format->interrupt_callback = {
+      [](void* opaque) { return static_cast<State*>(opaque)->stop.stop_requested() ? 1 : 0; }, state.get()};
   Dictionary dictionary;
   dictionary.set("format_whitelist", kDemuxers);
   dictionary.set("protocol_whitelist", "none");
   // On failure avformat_open_input frees the context itself.
   if (const int err = avformat_open_input(&format, "", nullptr, dictionary.out()); err < 0) {
     if (state->read_error) return fail(*state->read_error);
-    if (options.stop.stop_requested()) return fail(Code::kCancelled, fmt::format("{}: stopped while opening", name));
+    if (options.stop.stop_requested())
+      return fail(Code::kCancelled, fmt::format("{}: stopped while opening", name));
     if (err == AVERROR(EINVAL))
-      return fail(Code::kUnsupported, fmt::format("{}: this kind of file is not accepted (playlists and scripts that "
-                                                  "refer to other files never are)", name), err);
-    return fail(Code::kCorruptInput, fmt::format("{}: not a video or audio file that can be read ({})", name,
-                                                 av_error(err, "demuxer").message), err);
+      return fail(Code::kUnsupported,
+                  fmt::format("{}: this kind of file is not accepted (playlists and scripts that "
+                              "refer to other files never are)",
+                              name),
+                  err);
+    return fail(Code::kCorruptInput,
+                fmt::format("{}: not a video or audio file that can be read ({})", name,
+                            av_error(err, "demuxer").message),
+                err);
   }
   state->format.reset(format);
   if (options.find_stream_info) {
@@ -119,7 +140,8 @@ Result<bool> Input::read(AVPacket& packet) {
     if (err >= 0) return true;
     if (err == AVERROR(EAGAIN)) continue;
     if (state_->read_error) return fail(*state_->read_error);
-    if (state_->stop.stop_requested()) return fail(Code::kCancelled, fmt::format("{}: stopped while reading", name()));
+    if (state_->stop.stop_requested())
+      return fail(Code::kCancelled, fmt::format("{}: stopped while reading", name()));
     if (err == AVERROR_EOF) return false;
     return fail_av(err, fmt::format("{}: reading", name()));
   }

@@ -2,14 +2,13 @@
 // A process measures its own waits (lease, watchdog) on CLOCK_BOOTTIME, which counts suspended time too.
 #pragma once
 
-#include <ctime>
-
 #include <chrono>
+#include <ctime>
 
 namespace spool {
 
 using Duration = std::chrono::microseconds;
-using Time = std::chrono::sys_time<std::chrono::microseconds>;   // by the store's clock
+using Time = std::chrono::sys_time<std::chrono::microseconds>;  // by the store's clock
 
 // A std::chrono clock over CLOCK_BOOTTIME.
 struct BootClock {

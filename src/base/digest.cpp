@@ -1,15 +1,14 @@
 #include "base/digest.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/sha.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <cerrno>
 #include <memory>
 #include <vector>
-
-#include <fmt/format.h>
-#include <openssl/sha.h>
-#include <xxhash.h>
 
 namespace spool {
 

@@ -1,10 +1,10 @@
 #include "base/error.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cerrno>
 #include <cstring>
-
-#include <fmt/format.h>
 
 namespace spool {
 namespace {
@@ -33,36 +33,51 @@ constexpr std::array kTable{
     Row{Code::kInternal, "internal", Disposition::kRetry},
 };
 
-const Row& row(Code code) { return kTable[static_cast<std::size_t>(code)]; }
+const Row& row(Code code) {
+  return kTable[static_cast<std::size_t>(code)];
+}
 
 Code code_of_errno(int err) {
   switch (err) {
     case ENOSPC:
-    case EDQUOT: return Code::kStorageFull;
-    case ENOENT: return Code::kNotFound;
+    case EDQUOT:
+      return Code::kStorageFull;
+    case ENOENT:
+      return Code::kNotFound;
     case EACCES:
     case EPERM:
-    case EROFS: return Code::kPermissionDenied;
+    case EROFS:
+      return Code::kPermissionDenied;
     case EINVAL:
     case ENOTDIR:
     case EISDIR:
-    case ENAMETOOLONG: return Code::kInvalidArgument;
-    case EFBIG: return Code::kLimitExceeded;
+    case ENAMETOOLONG:
+      return Code::kInvalidArgument;
+    case EFBIG:
+      return Code::kLimitExceeded;
     case EAGAIN:
     case EBUSY:
     case ENOMEM:
     case EMFILE:
-    case ENFILE: return Code::kUnavailable;
-    case ETIMEDOUT: return Code::kTimeout;
-    case EEXIST: return Code::kConflict;
-    default: return Code::kInternal;
+    case ENFILE:
+      return Code::kUnavailable;
+    case ETIMEDOUT:
+      return Code::kTimeout;
+    case EEXIST:
+      return Code::kConflict;
+    default:
+      return Code::kInternal;
   }
 }
 
 }  // namespace
 
-std::string_view name(Code code) { return row(code).name; }
-Disposition disposition(Code code) { return row(code).disposition; }
+std::string_view name(Code code) {
+  return row(code).name;
+}
+Disposition disposition(Code code) {
+  return row(code).disposition;
+}
 
 Code code_from_name(std::string_view name) {
   for (const Row& r : kTable)

@@ -1,14 +1,13 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <memory>
-
-#include <fmt/format.h>
 
 #include "base/id.h"
 
@@ -22,7 +21,8 @@ void UniqueFd::reset(int fd) {
 Result<ByteSource> file_source(UniqueFd fd, std::string name) {
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) return fail_errno(errno, name);
-  if (!S_ISREG(info.st_mode)) return fail(Code::kInvalidArgument, fmt::format("{}: not a regular file", name));
+  if (!S_ISREG(info.st_mode))
+    return fail(Code::kInvalidArgument, fmt::format("{}: not a regular file", name));
   auto shared = std::make_shared<UniqueFd>(std::move(fd));
   ByteSource source;
   source.size = static_cast<std::uint64_t>(info.st_size);
@@ -55,7 +55,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t mos
     if (n < 0) return fail_errno(errno, path.string());
     if (n == 0) return text;
     text.append(buffer, static_cast<std::size_t>(n));
-    if (text.size() > most) return fail(Code::kLimitExceeded, fmt::format("{}: larger than {} bytes", path.string(), most));
+    if (text.size() > most)
+      return fail(Code::kLimitExceeded, fmt::format("{}: larger than {} bytes", path.string(), most));
   }
 }
 
@@ -76,7 +77,8 @@ Result<void> sync_folder(const std::filesystem::path& folder) {
 }
 
 Result<void> write_file_atomic(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  const std::filesystem::path temporary = fmt::format("{}.{}.tmp", path.string(), Token::random().text().substr(0, 8));
+  const std::filesystem::path temporary =
+      fmt::format("{}.{}.tmp", path.string(), Token::random().text().substr(0, 8));
   const auto write = [&]() -> Result<void> {
     SPOOL_ASSIGN(const UniqueFd fd, open_file(temporary, O_WRONLY | O_CREAT | O_EXCL));
     SPOOL_TRY(write_all(fd.get(), bytes));

@@ -41,7 +41,7 @@ class UniqueFd {
 struct ByteSource {
   std::function<Result<std::size_t>(std::uint64_t offset, std::span<std::byte> into)> read_at;
   std::uint64_t size = 0;
-  std::string name;   // for messages only
+  std::string name;  // for messages only
 };
 // Takes the descriptor over.
 [[nodiscard]] Result<ByteSource> file_source(UniqueFd fd, std::string name);
@@ -50,8 +50,10 @@ struct ByteSource {
 // Errors: kLimitExceeded beyond `most` bytes.
 [[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path, std::size_t most = 64u << 20);
 [[nodiscard]] Result<void> write_all(int fd, std::span<const std::byte> bytes);
-// Temporary name beside it, fsync, rename, fsync of the folder: readers see the old file or the new one, whole.
-[[nodiscard]] Result<void> write_file_atomic(const std::filesystem::path& path, std::span<const std::byte> bytes);
+// Temporary name beside it, fsync, rename, fsync of the folder: readers see the old file or the new one,
+// whole.
+[[nodiscard]] Result<void> write_file_atomic(const std::filesystem::path& path,
+                                             std::span<const std::byte> bytes);
 [[nodiscard]] Result<void> sync_folder(const std::filesystem::path& folder);
 
 // An exclusive flock on a file (made if missing), held until destruction or death of the process.
@@ -59,7 +61,7 @@ class FileLock {
  public:
   // nullopt: somebody else holds it.
   [[nodiscard]] static Result<std::optional<FileLock>> try_lock(const std::filesystem::path& path);
-  [[nodiscard]] static Result<FileLock> lock(const std::filesystem::path& path);   // waits
+  [[nodiscard]] static Result<FileLock> lock(const std::filesystem::path& path);  // waits
 
  private:
   explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -1,15 +1,17 @@
 #include "base/file.h"
 
-#include <cstdlib>
-
 #include <gtest/gtest.h>
+
+#include <cstdlib>
 
 #include "base/temporary_folder.h"
 
 namespace spool {
 namespace {
 
-std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 TEST(File, AnAtomicWriteReplacesWholeAndLeavesNothingBeside) {
   const TemporaryFolder folder;

@@ -1,5 +1,6 @@
 #include "base/id.h"
 
+#include <fmt/format.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -8,14 +9,13 @@
 #include <mutex>
 #include <span>
 
-#include <fmt/format.h>
-
 #include "base/digest.h"
 
 namespace spool {
 namespace {
 
-// One system call fills many ids. The pool is dropped after fork: a child must not repeat its parent's tokens.
+// One system call fills many ids. The pool is dropped after fork: a child must not repeat its parent's
+// tokens.
 void fill_random(std::span<std::uint8_t> out) {
   struct Pool {
     std::array<std::uint8_t, 256> bytes{};
@@ -25,7 +25,7 @@ void fill_random(std::span<std::uint8_t> out) {
   thread_local Pool pool;
   if (pool.used + out.size() > pool.bytes.size() || pool.owner != getpid()) {
     if (getrandom(pool.bytes.data(), pool.bytes.size(), 0) != static_cast<ssize_t>(pool.bytes.size()))
-      std::abort();   // no randomness, no fencing
+      std::abort();  // no randomness, no fencing
     pool.used = 0;
     pool.owner = getpid();
   }
@@ -83,7 +83,8 @@ std::uint64_t next_tick() {
 std::string Uuid::text() const {
   const std::string h = hex(bytes);
   const std::string_view v = h;
-  return fmt::format("{}-{}-{}-{}-{}", v.substr(0, 8), v.substr(8, 4), v.substr(12, 4), v.substr(16, 4), v.substr(20));
+  return fmt::format("{}-{}-{}-{}-{}", v.substr(0, 8), v.substr(8, 4), v.substr(12, 4), v.substr(16, 4),
+                     v.substr(20));
 }
 
 Uuid Uuid::v7() {
@@ -108,16 +109,20 @@ Uuid Uuid::from_digest_of(std::string_view text) {
 Result<Uuid> Uuid::parse(std::string_view text) {
   Uuid id;
   std::string digits;
-  const bool dashes = text.size() == 36 && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
+  const bool dashes =
+      text.size() == 36 && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
   if (dashes)
     for (const char c : text)
       if (c != '-') digits += c;
   if (!dashes || !unhex(digits, id.bytes))
-    return fail(Code::kInvalidArgument, fmt::format("'{}' is not a UUID (8-4-4-4-12 hex digits)", text.substr(0, 64)));
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' is not a UUID (8-4-4-4-12 hex digits)", text.substr(0, 64)));
   return id;
 }
 
-std::string Token::text() const { return hex(bytes); }
+std::string Token::text() const {
+  return hex(bytes);
+}
 
 Token Token::random() {
   Token token;

@@ -17,7 +17,7 @@ struct Uuid {
 
   auto operator<=>(const Uuid&) const = default;
   [[nodiscard]] bool is_nil() const { return *this == Uuid{}; }
-  [[nodiscard]] std::string text() const;   // 8-4-4-4-12, lower case
+  [[nodiscard]] std::string text() const;  // 8-4-4-4-12, lower case
 
   // Time-ordered; strictly increasing within a process. Thread-safe.
   [[nodiscard]] static Uuid v7();
@@ -33,8 +33,8 @@ struct Token {
 
   auto operator<=>(const Token&) const = default;
   [[nodiscard]] bool is_nil() const { return *this == Token{}; }
-  [[nodiscard]] std::string text() const;   // 32 hex digits
-  [[nodiscard]] static Token random();      // from the kernel's generator; thread-safe
+  [[nodiscard]] std::string text() const;  // 32 hex digits
+  [[nodiscard]] static Token random();     // from the kernel's generator; thread-safe
   [[nodiscard]] static Result<Token> parse(std::string_view text);
 };
 
@@ -44,7 +44,7 @@ template <>
 struct std::hash<spool::Uuid> {
   std::size_t operator()(const spool::Uuid& id) const noexcept {
     std::size_t h;
-    std::memcpy(&h, id.bytes.data() + 8, sizeof h);   // v7: the random half
+    std::memcpy(&h, id.bytes.data() + 8, sizeof h);  // v7: the random half
     return h;
   }
 };

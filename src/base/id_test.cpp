@@ -1,8 +1,8 @@
 #include "base/id.h"
 
-#include <set>
-
 #include <gtest/gtest.h>
+
+#include <set>
 
 namespace spool {
 namespace {

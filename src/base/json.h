@@ -1,9 +1,8 @@
 // JSON: nlohmann::json under one name, and parsing that returns instead of throwing.
 #pragma once
 
-#include <string_view>
-
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "base/error.h"
 

@@ -16,7 +16,8 @@ class TemporaryFolder {
   TemporaryFolder() {
     std::string name = (std::filesystem::temp_directory_path() / "spool-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr)
-      throw std::filesystem::filesystem_error("mkdtemp", name, std::error_code(errno, std::generic_category()));
+      throw std::filesystem::filesystem_error("mkdtemp", name,
+                                              std::error_code(errno, std::generic_category()));
     path_ = name;
   }
   TemporaryFolder(const TemporaryFolder&) = delete;

@@ -1,5 +1,5 @@
-// CMAF (ISO/IEC 23000-19) init segments and media segments, written by hand so that every chunk's bytes are the same
-// whoever makes it. Pure functions, thread-safe.
+// CMAF (ISO/IEC 23000-19) init segments and media segments, written by hand so that every chunk's bytes are
+// the same whoever makes it. Pure functions, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ namespace spool::media {
 struct CmafTrack {
   std::uint32_t track_id = 1;
   std::uint32_t timescale = 90000;
-  std::string language = "und";     // ISO 639-2
-  std::int64_t priming = 0;         // audio: samples to skip at the start, declared once, in the edit list
+  std::string language = "und";  // ISO 639-2
+  std::int64_t priming = 0;      // audio: samples to skip at the start, declared once, in the edit list
 };
 
 // ftyp + moov (mvex, no samples). Errors: kUnsupported for a codec that is not H.264, HEVC or AAC.
@@ -32,13 +32,14 @@ struct Fragment {
 };
 
 struct Segment {
-  Bytes bytes;                      // styp + (moof + mdat)...
+  Bytes bytes;  // styp + (moof + mdat)...
   std::vector<Fragment> fragments;
-  std::int64_t duration = 0;        // ticks
+  std::int64_t duration = 0;  // ticks
 };
 
 // `samples` in decode order; a new fragment begins at each sync sample of video (audio: one fragment).
-// `sequence` numbers its first moof, and rises by one per fragment; it is derived from the plan, never from who runs it.
+// `sequence` numbers its first moof, and rises by one per fragment; it is derived from the plan, never from
+// who runs it.
 [[nodiscard]] Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t sequence,
                                            std::span<const Sample> samples);
 

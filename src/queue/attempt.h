@@ -32,12 +32,13 @@ class Attempt {
   // A line for the log tail of this attempt.
   virtual void log(std::string_view line) = 0;
 
-  // Inputs are named in the job's args as references: an absolute path "file:/..." (operators' own), or a key of
-  // the object store, "object:...". Only references that stand in the args of the job can be opened.
+  // Inputs are named in the job's args as references: an absolute path "file:/..." (operators' own), or a key
+  // of the object store, "object:...". Only references that stand in the args of the job can be opened.
   virtual Result<ByteSource> open_input(std::string_view reference) = 0;
   // Writes an output under the attempt's own prefix, whole or not at all. `name` is relative, without "..".
   virtual Result<void> put_output(std::string_view name, std::span<const std::byte> bytes) = 0;
-  // An output too large for memory: a descriptor to write (and read back) at any offset; finished by commit_output.
+  // An output too large for memory: a descriptor to write (and read back) at any offset; finished by
+  // commit_output.
   virtual Result<UniqueFd> create_output(std::string_view name) = 0;
   virtual Result<void> commit_output(std::string_view name, UniqueFd fd) = 0;
 };

@@ -30,8 +30,8 @@ class Executor {
   virtual void stop(Uuid job, StopReason reason, Duration grace) = 0;
 };
 
-// How an executor reaches inputs and outputs on behalf of an attempt (the object store behind it is wired in apps/).
-// Thread-safe.
+// How an executor reaches inputs and outputs on behalf of an attempt (the object store behind it is wired in
+// apps/). Thread-safe.
 class AttemptFiles {
  public:
   virtual ~AttemptFiles() = default;

@@ -1,5 +1,5 @@
-// What a job is: how it is asked for (NewJob), how it is seen (Job), and how one attempt of it is held (Claim).
-// Plain values; no thread-safety of their own.
+// What a job is: how it is asked for (NewJob), how it is seen (Job), and how one attempt of it is held
+// (Claim). Plain values; no thread-safety of their own.
 #pragma once
 
 #include <chrono>
@@ -26,28 +26,28 @@ inline constexpr int kRescueLimit = 20;
 // An edge to an earlier job, of the same batch or of the store.
 struct Need {
   Uuid job;
-  bool ignore_failure = false;   // optional: true in a pipeline
+  bool ignore_failure = false;  // optional: true in a pipeline
 };
 
 struct NewJob {
-  Uuid id;                        // nil: the store makes a UUIDv7
+  Uuid id;  // nil: the store makes a UUIDv7
   std::string kind;
   Json args = Json::object();
-  std::string name;               // its step's name in a pipeline, or what a person would call it; may be empty
-  std::string owner;              // foreign ids do not exist for an owner
+  std::string name;   // its step's name in a pipeline, or what a person would call it; may be empty
+  std::string owner;  // foreign ids do not exist for an owner
   std::string queue = "default";
-  int priority = 0;               // one step is worth five minutes of waiting
+  int priority = 0;  // one step is worth five minutes of waiting
   int slots = 1;
   std::vector<std::string> tags;  // what the worker must have
   Duration delay{0};
-  bool held = false;              // created, until start()
-  std::optional<Uuid> parent;     // must exist; the tree is the parent's
+  bool held = false;           // created, until start()
+  std::optional<Uuid> parent;  // must exist; the tree is the parent's
   std::vector<Need> needs;
   int most_attempts = 3;
-  std::optional<Duration> timeout;    // of one attempt
-  std::optional<Duration> deadline;   // of the tree below it, from its insertion
-  std::string unique_key;         // per owner and kind, held until the job ends; empty: none
-  double weight = 1;              // its share of its parent's progress
+  std::optional<Duration> timeout;   // of one attempt
+  std::optional<Duration> deadline;  // of the tree below it, from its insertion
+  std::string unique_key;            // per owner and kind, held until the job ends; empty: none
+  double weight = 1;                 // its share of its parent's progress
   Json labels = Json::object();
 };
 
@@ -81,24 +81,25 @@ struct Job {
   std::vector<Need> needs;
 
   State state = State::kCreated;
-  std::string phase;              // "" at first; FanOut names the next one
-  int attempts = 0;               // begun and charged, in this phase
+  std::string phase;  // "" at first; FanOut names the next one
+  int attempts = 0;   // begun and charged, in this phase
   int most_attempts = 3;
   int rescues = 0;
   bool cancel_requested = false;
   std::optional<Duration> timeout;
   std::optional<Time> deadline;
   double weight = 1;
-  double progress = 0;            // its own, 0..1; of a tree: see progress.h
-  Json progress_detail;           // null, or what the attempt last said (frames, speed)
-  Json checkpoint;                // null at first
-  Json result;                    // null until it succeeded
+  double progress = 0;   // its own, 0..1; of a tree: see progress.h
+  Json progress_detail;  // null, or what the attempt last said (frames, speed)
+  Json checkpoint;       // null at first
+  Json result;           // null until it succeeded
   std::vector<AttemptError> errors;
-  std::string worker;             // of the running attempt
-  Usage usage;                    // summed over its attempts
+  std::string worker;          // of the running attempt
+  std::optional<Token> token;  // of the running attempt, or of the one that succeeded: its outputs won
+  Usage usage;                 // summed over its attempts
 
   Time created{};
-  Time ready{};                   // when it became, or becomes, available
+  Time ready{};  // when it became, or becomes, available
   std::optional<Time> claimed, ended;
 };
 
@@ -108,8 +109,8 @@ struct Succeeded {
 };
 struct FanOut {
   std::vector<NewJob> children;
-  std::string next_phase;         // runs when all children have ended
-  bool fail_fast = false;         // the first failed child cancels its siblings
+  std::string next_phase;  // runs when all children have ended
+  bool fail_fast = false;  // the first failed child cancels its siblings
 };
 struct RetryLater {
   Error error;
@@ -121,7 +122,7 @@ struct Snooze {
 struct Failed {
   Error error;
 };
-struct Released {};               // the worker drains: charges nothing
+struct Released {};  // the worker drains: charges nothing
 using Ending = std::variant<Succeeded, FanOut, RetryLater, Snooze, Failed, Released>;
 
 // What an executor hands back for an attempt, and what is settled.
@@ -138,6 +139,7 @@ struct ChildResult {
   Uuid id;
   std::string kind, name;
   State state = State::kSucceeded;
+  std::optional<Token> token;  // of the attempt that succeeded: names the prefix of its outputs
   Json args, result;
 };
 
@@ -152,8 +154,8 @@ struct Claim {
   int attempt = 1;
   int most_attempts = 3;
   int slots = 1;
-  std::optional<Duration> timeout;        // already cut to the tree's deadline
-  std::vector<ChildResult> children;      // in a later phase, in the order of their insertion
+  std::optional<Duration> timeout;    // already cut to the tree's deadline
+  std::vector<ChildResult> children;  // in a later phase, in the order of their insertion
 };
 
 }  // namespace spool

@@ -1,6 +1,7 @@
 // Kind: a sort of job. One function, one schema, one line in a table.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <optional>
@@ -16,8 +17,8 @@ namespace spool {
 class Store;
 
 enum class Placement {
-  kInline,    // in the manager: trusted, tiny
-  kProcess,   // in a sandboxed child: everything that reads media
+  kInline,   // in the manager: trusted, tiny
+  kProcess,  // in a sandboxed child: everything that reads media
 };
 
 // What an attempt of this kind may fan out to. What a child process reports is hostile: this is checked.
@@ -30,22 +31,31 @@ using Handler = std::function<Ending(Attempt&)>;
 
 struct Kind {
   std::string name;
-  Json schema = Json::object();          // JSON Schema of the args
+  Json schema = Json::object();  // JSON Schema of the args
   Handler run;
   Placement placement = Placement::kProcess;
+  std::vector<std::string>
+      inline_phases;  // phases that run in the manager whatever the placement: trusted, tiny
   FanOutRule fan_out;
   Duration timeout = std::chrono::hours(6);
-  Duration stall_timeout = std::chrono::minutes(2);   // no sign of life for so long: killed
-  bool internal = false;                 // only a fan-out may make it; not for pipelines or people
-  std::string summary;                   // one line for people
-  // In the manager, after a commit that settled, or checkpointed, an attempt of this kind. Best effort (a crash may
-  // skip it), coalesced per parent, idempotent. For what should be seen before the tree ends (growing playlists).
+  Duration stall_timeout = std::chrono::minutes(2);  // no sign of life for so long: killed
+  bool internal = false;  // only a fan-out may make it; not for pipelines or people
+  std::string summary;    // one line for people
+  // In the manager, after a commit that settled, or checkpointed, an attempt of this kind. Best effort (a
+  // crash may skip it), coalesced per parent, idempotent. For what should be seen before the tree ends
+  // (growing playlists).
   std::function<void(Store&, const Claim&)> follow_up;
+
+  [[nodiscard]] Placement placement_of(std::string_view phase) const {
+    return std::find(inline_phases.begin(), inline_phases.end(), phase) == inline_phases.end()
+               ? placement
+               : Placement::kInline;
+  }
 };
 
 class Kinds {
  public:
-  void add(Kind kind);                              // the name must be new
+  void add(Kind kind);  // the name must be new
   [[nodiscard]] const Kind* find(std::string_view name) const;
   // Checks kind and args before anything is stored. Errors name the argument and what is allowed.
   [[nodiscard]] Result<void> check(const NewJob& job) const;

@@ -8,11 +8,11 @@
 namespace spool {
 
 enum class State {
-  kCreated,     // accepted, held until its owner starts it
-  kWaiting,     // has unfinished needs: earlier steps, or its own children
-  kScheduled,   // its time has not come
-  kAvailable,   // may be claimed
-  kRunning,     // one attempt runs, under a token
+  kCreated,    // accepted, held until its owner starts it
+  kWaiting,    // has unfinished needs: earlier steps, or its own children
+  kScheduled,  // its time has not come
+  kAvailable,  // may be claimed
+  kRunning,    // one attempt runs, under a token
   kSucceeded,
   kFailed,
   kCancelled,
@@ -20,27 +20,28 @@ enum class State {
 inline constexpr int kStateCount = 8;
 
 enum class Event {
-  kStart,          // the owner starts a held job
-  kNeedsEnded,     // the last need ended well, or all children ended
-  kNeedFailed,     // a need with on_failure: fail ended badly
+  kStart,       // the owner starts a held job
+  kNeedsEnded,  // the last need ended well, or all children ended
+  kNeedFailed,  // a need with on_failure: fail ended badly
   kTimeCame,
   kClaim,
   kSucceed,
   kFanOut,
-  kRetryLater,     // an attempt failed and another will follow
+  kRetryLater,  // an attempt failed and another will follow
   kSnooze,
-  kRelease,        // given back unharmed: draining
-  kRescue,         // its worker's lease is gone
-  kFail,           // an attempt failed for good; limits or deadline exceeded
+  kRelease,  // given back unharmed: draining
+  kRescue,   // its worker's lease is gone
+  kFail,     // an attempt failed for good; limits or deadline exceeded
   kCancel,
-  kReopen,         // retry of an ended job
+  kReopen,  // retry of an ended job
 };
 
 struct Transition {
   State from;
   Event event;
   State to;
-  // Where the target depends on the job (a delay or open needs), the row names the usual one and this says so.
+  // Where the target depends on the job (a delay or open needs), the row names the usual one and this says
+  // so.
   std::string_view note;
 };
 
@@ -50,6 +51,8 @@ struct Transition {
 [[nodiscard]] std::string_view name(State state);
 [[nodiscard]] std::string_view name(Event event);
 [[nodiscard]] std::optional<State> state_from_name(std::string_view name);
-[[nodiscard]] constexpr bool ended(State state) { return state >= State::kSucceeded; }
+[[nodiscard]] constexpr bool ended(State state) {
+  return state >= State::kSucceeded;
+}
 
 }  // namespace spool

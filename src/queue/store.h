@@ -33,43 +33,43 @@ struct Session {
 
 struct Inserted {
   Uuid id;
-  bool existed = false;   // the same id with the same body, or the holder of its unique key
+  bool existed = false;  // the same id with the same body, or the holder of its unique key
 };
 
 struct ClaimRequest {
-  int slots = 0;                        // free ones; 0 claims nothing
-  int all_slots = 0;                    // of the worker: a job that needs more can never run here
+  int slots = 0;      // free ones; 0 claims nothing
+  int all_slots = 0;  // of the worker: a job that needs more can never run here
   int most_jobs = 1 << 30;
-  std::vector<std::string> queues;      // empty: all
-  std::vector<std::string> tags;        // a job's tags must be among them
+  std::vector<std::string> queues;  // empty: all
+  std::vector<std::string> tags;    // a job's tags must be among them
 };
 
 struct Exchange {
-  std::vector<Result<void>> settled;    // one for each settlement, in order
+  std::vector<Result<void>> settled;  // one for each settlement, in order
   std::vector<Claim> claimed;
 };
 
 struct ProgressReport {
   Uuid job;
   Token token;
-  std::optional<double> fraction;       // 0..1; a smaller one than before is ignored
-  Json detail;                          // null: unchanged
-  std::optional<Json> checkpoint;       // at most 64 KiB
+  std::optional<double> fraction;  // 0..1; a smaller one than before is ignored
+  Json detail;                     // null: unchanged
+  std::optional<Json> checkpoint;  // at most 64 KiB
 };
 
 // What a worker must do to attempts of its own, learned at renewal and from reports.
 struct Renewed {
-  std::vector<Uuid> cancel;             // asked to stop
+  std::vector<Uuid> cancel;  // asked to stop
   std::vector<Uuid> past_deadline;
 };
 
 struct JobFilter {
-  std::optional<Uuid> root;             // the whole tree, in order of insertion
+  std::optional<Uuid> root;  // the whole tree, in order of insertion
   std::optional<Uuid> parent;
   bool roots_only = false;
   std::optional<State> state;
-  std::string kind, owner, queue;       // empty: any
-  std::optional<Uuid> after;            // cursor: ids greater than this one
+  std::string kind, owner, queue;  // empty: any
+  std::optional<Uuid> after;       // cursor: ids greater than this one
   int most = 100;
 };
 
@@ -105,14 +105,16 @@ class Store {
 
   virtual Result<std::vector<Result<Inserted>>> insert(std::span<const NewJob> jobs) = 0;
   // Settle, wake what waited, and claim: one commit.
-  virtual Result<Exchange> exchange(Session session, std::span<const Settlement> settlements, const ClaimRequest& want) = 0;
+  virtual Result<Exchange> exchange(Session session, std::span<const Settlement> settlements,
+                                    const ClaimRequest& want) = 0;
   // For each report: true when the attempt has been asked to stop.
   virtual Result<std::vector<Result<bool>>> report(std::span<const ProgressReport> reports) = 0;
 
   virtual Result<void> start(Uuid job) = 0;
-  virtual Result<void> cancel(Uuid job) = 0;    // and all below it; idempotent
-  virtual Result<void> retry(Uuid job) = 0;     // re-opens what failed below it; finished work is kept
-  virtual Result<void> remove(Uuid job) = 0;    // cancels, hides, purges when the last attempt is gone; idempotent
+  virtual Result<void> cancel(Uuid job) = 0;  // and all below it; idempotent
+  virtual Result<void> retry(Uuid job) = 0;   // re-opens what failed below it; finished work is kept
+  virtual Result<void> remove(
+      Uuid job) = 0;  // cancels, hides, purges when the last attempt is gone; idempotent
 
   virtual Result<Job> get(Uuid job) = 0;
   virtual Result<std::vector<Job>> list(const JobFilter& filter) = 0;
@@ -120,8 +122,8 @@ class Store {
   virtual Result<std::vector<SessionInfo>> sessions() = 0;
   virtual Result<std::vector<QueueCounts>> counts() = 0;
 
-  // Makes jobs of dead sessions available again, moves due jobs, ends what is past its deadline, purges removed
-  // trees. Every worker calls it now and then; returns how many jobs it changed.
+  // Makes jobs of dead sessions available again, moves due jobs, ends what is past its deadline, purges
+  // removed trees. Every worker calls it now and then; returns how many jobs it changed.
   virtual Result<int> rescue() = 0;
   // Forgets trees that ended longer than `age` ago; returns how many jobs went.
   virtual Result<int> prune(Duration age, int most) = 0;
