@@ -1,5 +1,11 @@
-// CMAF (ISO/IEC 23000-19) init segments and media segments, written by hand so that every chunk's bytes are
-// the same whoever makes it. Pure functions, thread-safe.
+// CMAF (ISO/IEC 23000-19) init segments and media segments, written by hand so that every chunk's bytes are the same
+// whoever makes it. Pure functions, thread-safe.
+//
+// Times. A Sample's pts stands on the presentation's clock (0 is the film's first instant); its dts is the i-th smallest
+// pts minus one constant D (audio: dts == pts), so the first decode times are negative. A track's `shift` is added to
+// both when they are written, and the init segment's one edit takes it off again: players see pts as given, and tfdt is
+// never negative. Video: shift = D. Audio: shift = the encoder's priming, whose first sample has pts == -priming.
+// docs/decisions/segment_times.md says why.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +23,11 @@ struct CmafTrack {
   std::uint32_t track_id = 1;
   std::uint32_t timescale = 90000;
   std::string language = "und";  // ISO 639-2
-  std::int64_t priming = 0;      // audio: samples to skip at the start, declared once, in the edit list
+  std::int64_t shift = 0;        // ticks: see above
 };
 
-// ftyp + moov (mvex, no samples). Errors: kUnsupported for a codec that is not H.264, HEVC or AAC.
+// ftyp + moov (mvex, no samples). H.264 and HEVC extradata may be Annex B or avcC/hvcC.
+// Errors: kUnsupported for a codec that is not H.264, HEVC or AAC; kCorruptInput for extradata that makes no sense.
 [[nodiscard]] Result<Bytes> cmaf_init_segment(const AVCodecParameters& codec, const CmafTrack& track);
 
 // Where a moof+mdat pair stands in its segment; video: one per IDR, so that a byte range decodes alone.
@@ -34,12 +41,13 @@ struct Fragment {
 struct Segment {
   Bytes bytes;  // styp + (moof + mdat)...
   std::vector<Fragment> fragments;
-  std::int64_t duration = 0;  // ticks
+  std::int64_t pts = 0;       // of the first frame shown
+  std::int64_t duration = 0;  // ticks, up to the end of the last frame shown
 };
 
 // `samples` in decode order; a new fragment begins at each sync sample of video (audio: one fragment).
-// `sequence` numbers its first moof, and rises by one per fragment; it is derived from the plan, never from
-// who runs it.
+// `sequence` numbers its first moof, and rises by one per fragment; it is derived from the plan, never from who runs it.
+// Errors: kInternal when the samples break the rules above (the planner's or encoder's bug, never the input's).
 [[nodiscard]] Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t sequence,
                                            std::span<const Sample> samples);
 
