@@ -1,9 +1,41 @@
 // spool: the one program. Parts are wired here and in a file per subcommand, nowhere else.
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
-int main(int argc, char** argv) {
-  CLI::App app{"Turns video into finished outputs, and never loses a job on the way"};
+#include <cstdio>
+#include <exception>
+
+#include "commands.h"
+
+namespace {
+
+constexpr auto kCommands = {
+    spool::add_version,
+};
+
+int run(int argc, char** argv) {
+  spool::Context context;
+  CLI::App app{"Turns video into finished outputs, and never loses a job on the way", "spool"};
   app.set_version_flag("--version", SPOOL_VERSION);
   app.require_subcommand(1);
-  CLI11_PARSE(app, argc, argv);
+  for (const auto add : kCommands) add(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? spool::kDone : spool::kWrongUsage;
+  }
+  const spool::Result<int> code = context.run();
+  if (code) return *code;
+  spool::print_error(code.error(), context);
+  return spool::exit_code(code.error());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "spool: a bug in spool: {}\n", error.what());
+    return spool::kSystemFailed;
+  }
 }
