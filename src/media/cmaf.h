@@ -1,11 +1,11 @@
-// CMAF (ISO/IEC 23000-19) init segments and media segments, written by hand so that every chunk's bytes are the same
-// whoever makes it. Pure functions, thread-safe.
+// CMAF (ISO/IEC 23000-19) init segments and media segments, written by hand so that every chunk's bytes are
+// the same whoever makes it. Pure functions, thread-safe.
 //
-// Times. A Sample's pts stands on the presentation's clock (0 is the film's first instant); its dts is the i-th smallest
-// pts minus one constant D (audio: dts == pts), so the first decode times are negative. A track's `shift` is added to
-// both when they are written, and the init segment's one edit takes it off again: players see pts as given, and tfdt is
-// never negative. Video: shift = D. Audio: shift = the encoder's priming, whose first sample has pts == -priming.
-// docs/decisions/segment_times.md says why.
+// Times. A Sample's pts stands on the presentation's clock (0 is the film's first instant); its dts is the
+// i-th smallest pts minus one constant D (audio: dts == pts), so the first decode times are negative. A
+// track's `shift` is added to both when they are written, and the init segment's one edit takes it off again:
+// players see pts as given, and tfdt is never negative. Video: shift = D. Audio: shift = the encoder's
+// priming, whose first sample has pts == -priming. docs/decisions/segment_times.md says why.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,8 @@ struct CmafTrack {
 };
 
 // ftyp + moov (mvex, no samples). H.264 and HEVC extradata may be Annex B or avcC/hvcC.
-// Errors: kUnsupported for a codec that is not H.264, HEVC or AAC; kCorruptInput for extradata that makes no sense.
+// Errors: kUnsupported for a codec that is not H.264, HEVC or AAC; kCorruptInput for extradata that makes no
+// sense.
 [[nodiscard]] Result<Bytes> cmaf_init_segment(const AVCodecParameters& codec, const CmafTrack& track);
 
 // Where a moof+mdat pair stands in its segment; video: one per IDR, so that a byte range decodes alone.
@@ -46,8 +47,9 @@ struct Segment {
 };
 
 // `samples` in decode order; a new fragment begins at each sync sample of video (audio: one fragment).
-// `sequence` numbers its first moof, and rises by one per fragment; it is derived from the plan, never from who runs it.
-// Errors: kInternal when the samples break the rules above (the planner's or encoder's bug, never the input's).
+// `sequence` numbers its first moof, and rises by one per fragment; it is derived from the plan, never from
+// who runs it. Errors: kInternal when the samples break the rules above (the planner's or encoder's bug,
+// never the input's).
 [[nodiscard]] Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t sequence,
                                            std::span<const Sample> samples);
 
