@@ -23,7 +23,8 @@ inline constexpr std::size_t kMostResultBytes = 256 << 10;
 inline constexpr std::size_t kMostLogTailBytes = 16 << 10;
 inline constexpr int kRescueLimit = 20;
 
-// An edge to an earlier job, of the same batch or of the store.
+// An edge to an earlier job, of the same batch or of the store. Only between jobs of one parent (or between
+// roots): edges then go to older siblings or down to children, and no circle of waiting can come about.
 struct Need {
   Uuid job;
   bool ignore_failure = false;  // optional: true in a pipeline
@@ -48,6 +49,7 @@ struct NewJob {
   std::optional<Duration> deadline;  // of the tree below it, from its insertion
   std::string unique_key;            // per owner and kind, held until the job ends; empty: none
   double weight = 1;                 // its share of its parent's progress
+  bool optional = false;             // its failure does not fail its parent
   Json labels = Json::object();
 };
 
@@ -89,6 +91,7 @@ struct Job {
   std::optional<Duration> timeout;
   std::optional<Time> deadline;
   double weight = 1;
+  bool optional = false;
   double progress = 0;   // its own, 0..1; of a tree: see progress.h
   Json progress_detail;  // null, or what the attempt last said (frames, speed)
   Json checkpoint;       // null at first

@@ -69,11 +69,11 @@ struct JobFilter {
   bool roots_only = false;
   std::optional<State> state;
   std::string kind, owner, queue;  // empty: any
-  std::optional<Uuid> after;       // cursor: ids greater than this one
+  std::optional<Uuid> after;       // cursor: the last job of the page before
   int most = 100;
 };
 
-// One ended job or state change, in commit order: the log that webhooks and event streams read.
+// One job that ended, or was opened again, in commit order: the log that webhooks and event streams read.
 struct OutcomeRecord {
   std::int64_t sequence = 0;
   Uuid job, root;
@@ -103,8 +103,13 @@ class Store {
   // Errors: kLeaseLost when the lease was lost; the session is then gone for good.
   virtual Result<Renewed> renew(Session session) = 0;
 
+  // One result for each job, in order. Errors: kInvalidArgument (no kind, a need that is no sibling),
+  // kLimitExceeded, kConflict (the id has another body; its parent runs or has ended), kNotFound (its parent,
+  // a need). A live parent that does not run waits for the new child; below a held parent a job is held.
   virtual Result<std::vector<Result<Inserted>>> insert(std::span<const NewJob> jobs) = 0;
-  // Settle, wake what waited, and claim: one commit.
+  // Settle, wake what waited, and claim: one commit. An ending that cannot be kept (a result too large,
+  // children that insert would refuse) settles the attempt as Failed. Errors: kLeaseLost when the session's
+  // lease is gone; then nothing is settled and nothing claimed.
   virtual Result<Exchange> exchange(Session session, std::span<const Settlement> settlements,
                                     const ClaimRequest& want) = 0;
   // For each report: true when the attempt has been asked to stop.
@@ -117,6 +122,7 @@ class Store {
       Uuid job) = 0;  // cancels, hides, purges when the last attempt is gone; idempotent
 
   virtual Result<Job> get(Uuid job) = 0;
+  // In the order of insertion.
   virtual Result<std::vector<Job>> list(const JobFilter& filter) = 0;
   virtual Result<std::vector<OutcomeRecord>> outcomes_since(std::int64_t sequence, int most) = 0;
   virtual Result<std::vector<SessionInfo>> sessions() = 0;
