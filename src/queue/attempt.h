@@ -32,6 +32,9 @@ class Attempt {
   // A line for the log tail of this attempt.
   virtual void log(std::string_view line) = 0;
 
+  // What was used outside this process (a command's CPU time, say); the rest is measured.
+  virtual void add_usage(const Usage&) {}
+
   // Inputs are named in the job's args as references: an absolute path "file:/..." (operators' own), or a key
   // of the object store, "object:...". Only references that stand in the args of the job can be opened.
   virtual Result<ByteSource> open_input(std::string_view reference) = 0;

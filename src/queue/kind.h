@@ -1,4 +1,7 @@
 // Kind: a sort of job. One function, one schema, one line in a table.
+//
+// A table of kinds is filled at start and only read afterwards; then any thread may read it. What the
+// pointers of find() and all() name lives as long as the table.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json_schema.h"
 #include "queue/attempt.h"
 #include "queue/job.h"
 
@@ -39,8 +43,9 @@ struct Kind {
   FanOutRule fan_out;
   Duration timeout = std::chrono::hours(6);
   Duration stall_timeout = std::chrono::minutes(2);  // no sign of life for so long: killed
-  bool internal = false;  // only a fan-out may make it; not for pipelines or people
-  std::string summary;    // one line for people
+  bool internal = false;          // only a fan-out may make it; not for pipelines or people
+  bool never_fanned_out = false;  // only people and pipelines may make it, whatever a rule says (exec)
+  std::string summary;            // one line for people
   // In the manager, after a commit that settled, or checkpointed, an attempt of this kind. Best effort (a
   // crash may skip it), coalesced per parent, idempotent. For what should be seen before the tree ends
   // (growing playlists).
@@ -55,14 +60,27 @@ struct Kind {
 
 class Kinds {
  public:
-  void add(Kind kind);  // the name must be new
+  // Throws std::invalid_argument on what is a mistake of the program: a name that is taken or empty, no
+  // handler, a schema that is none.
+  void add(Kind kind);
   [[nodiscard]] const Kind* find(std::string_view name) const;
-  // Checks kind and args before anything is stored. Errors name the argument and what is allowed.
+  // Checks what a person or a pipeline asks for, before anything is stored. Errors: kInvalidArgument,
+  // kLimitExceeded; they name the argument and what is allowed.
   [[nodiscard]] Result<void> check(const NewJob& job) const;
+  // Checks what an attempt of `parent` wants to fan out to: hostile when it comes from a child process.
+  [[nodiscard]] Result<void> check(const Kind& parent, const FanOut& fan_out) const;
+  // Every single thing that is wrong with args, for those who can show where. The kind must be known.
+  [[nodiscard]] std::vector<SchemaViolation> violations(std::string_view kind, const Json& args) const;
   [[nodiscard]] std::vector<const Kind*> all() const;
 
  private:
-  std::map<std::string, Kind, std::less<>> kinds_;
+  struct Entry {
+    Kind kind;
+    JsonSchema schema;
+  };
+  [[nodiscard]] Result<void> check_job(const Entry& entry, const NewJob& job) const;
+  [[nodiscard]] Result<const Entry*> entry(std::string_view name) const;
+  std::map<std::string, Entry, std::less<>> kinds_;
 };
 
 }  // namespace spool

@@ -1,0 +1,112 @@
+#include "queue/kind.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+namespace spool {
+namespace {
+
+Ending nothing(Attempt&) {
+  return Succeeded{};
+}
+
+Kind kind(std::string name) {
+  Kind k;
+  k.name = std::move(name);
+  k.run = nothing;
+  return k;
+}
+
+Kinds table() {
+  Kinds kinds;
+  Kind sleep = kind("sleep");
+  sleep.schema = Json::parse(
+      R"({"type": "object", "additionalProperties": false, "properties": {"seconds": {"type": "number", "minimum": 0}}})");
+  sleep.fan_out = {{"nap", "exec"}, 2};
+  kinds.add(sleep);
+  Kind nap = kind("nap");
+  nap.internal = true;
+  kinds.add(nap);
+  Kind exec = kind("exec");
+  exec.never_fanned_out = true;
+  kinds.add(exec);
+  return kinds;
+}
+
+NewJob job(std::string kind_name, Json args = Json::object()) {
+  NewJob j;
+  j.kind = std::move(kind_name);
+  j.args = std::move(args);
+  return j;
+}
+
+std::string message(const Result<void>& result) {
+  return result ? "" : result.error().message;
+}
+
+TEST(Kinds, AnUnknownKindIsAnErrorThatOffersTheNearestOneAndHidesInternalOnes) {
+  EXPECT_EQ(message(table().check(job("sleeep"))),
+            "unknown kind 'sleeep' (did you mean 'sleep'?); there are: exec, sleep");
+}
+
+TEST(Kinds, ArgsAreCheckedAgainstTheSchema) {
+  EXPECT_TRUE(table().check(job("sleep", {{"seconds", 1.5}})));
+  EXPECT_EQ(message(table().check(job("sleep", {{"seconds", -1}}))),
+            "args of 'sleep': seconds: must be at least 0; is -1");
+  const Kinds kinds = table();
+  ASSERT_EQ(kinds.violations("sleep", {{"second", 1}}).size(), 1u);
+  EXPECT_EQ(kinds.violations("sleep", {{"second", 1}})[0].pointer, "/second");
+}
+
+TEST(Kinds, WhatIsTooLargeOrSenselessIsRefused) {
+  const Kinds kinds = table();
+  const auto large = kinds.check(job("exec", {{"text", std::string(kMostArgsBytes, 'x')}}));
+  ASSERT_FALSE(large);
+  EXPECT_EQ(large.error().code, Code::kLimitExceeded);
+  NewJob j = job("exec");
+  j.slots = 0;
+  EXPECT_FALSE(kinds.check(j));
+  j = job("exec");
+  j.most_attempts = 0;
+  EXPECT_FALSE(kinds.check(j));
+  j = job("exec");
+  j.weight = -1;
+  EXPECT_FALSE(kinds.check(j));
+}
+
+TEST(Kinds, AnInternalKindIsForFanOutsOnly) {
+  const Kinds kinds = table();
+  EXPECT_FALSE(kinds.check(job("nap")));
+  EXPECT_TRUE(kinds.check(*kinds.find("sleep"), FanOut{{job("nap")}, "done"}));
+}
+
+TEST(Kinds, AFanOutKeepsToItsRule) {
+  const Kinds kinds = table();
+  const Kind& sleep = *kinds.find("sleep");
+  EXPECT_EQ(message(kinds.check(sleep, FanOut{{job("nap"), job("nap"), job("nap")}, ""})),
+            "'sleep' may fan out to at most 2 jobs, wanted 3");
+  EXPECT_EQ(message(kinds.check(sleep, FanOut{{job("sleep")}, ""})), "'sleep' may not fan out to 'sleep'");
+  EXPECT_FALSE(kinds.check(sleep, FanOut{{job("no such kind")}, ""}));
+}
+
+TEST(Kinds, ExecIsNeverReachedFromAFanOutEvenIfARuleNamesIt) {
+  const Kinds kinds = table();
+  EXPECT_EQ(message(kinds.check(*kinds.find("sleep"), FanOut{{job("exec")}, ""})),
+            "'sleep' may not fan out to 'exec'");
+}
+
+TEST(Kinds, MistakesOfTheProgramAreFoundWhenTheTableIsMade) {
+  Kinds kinds = table();
+  EXPECT_THROW(kinds.add(kind("sleep")), std::invalid_argument);
+  EXPECT_THROW(kinds.add(kind("")), std::invalid_argument);
+  Kind without_handler = kind("x");
+  without_handler.run = nullptr;
+  EXPECT_THROW(kinds.add(without_handler), std::invalid_argument);
+  Kind bad_schema = kind("x");
+  bad_schema.schema = Json::parse(R"({"type": "strin"})");
+  EXPECT_THROW(kinds.add(bad_schema), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace spool
