@@ -31,6 +31,8 @@ Result<void> check(const CmafTrack& track, bool video, std::span<const Sample> s
     if (i > 0 && s.dts <= samples[i - 1].dts)
       return fail(Code::kInternal,
                   fmt::format("decode times do not rise: {} after {}", s.dts, samples[i - 1].dts));
+    if (video && s.sync && i + 1 < samples.size() && samples[i + 1].pts < s.pts)
+      return fail(Code::kInternal, fmt::format("the GOP at pts {} is not closed", s.pts));
     if (s.duration <= 0)
       return fail(Code::kInternal, fmt::format("the sample at pts {} lasts {}", s.pts, s.duration));
   }
@@ -119,20 +121,23 @@ Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t s
     for (const char* brand : {"msdh", "msix", "cmfs"}) out.text(brand);
   }
   Segment segment;
-  segment.pts = begin;
-  segment.duration = end - begin;
-  for (std::size_t from = 0; from < samples.size();) {
+  segment.pts = video ? begin : std::max<std::int64_t>(begin, 0);
+  segment.duration = end - segment.pts;
+  for (std::size_t from = 0; from < samples.size(); ++sequence) {
     std::size_t to = from + 1;
     while (to < samples.size() && !(video && samples[to].sync)) ++to;
-    const Run run{samples.subspan(from, to - from), to < samples.size() ? samples[to].dts : next_segment_dts};
-    std::int64_t first = run.samples.front().pts;
-    for (const Sample& s : run.samples) first = std::min(first, s.pts);
+    const auto gop = samples.subspan(from, to - from);
+    const std::int64_t next_gop_dts = to < samples.size() ? samples[to].dts : next_segment_dts;
+    const bool split = video && gop.size() > 1;
     Fragment fragment;
     fragment.offset = static_cast<std::int64_t>(out.size());
-    fragment.pts = first;
-    write_fragment(out, track, video, sequence++, run);
+    fragment.pts = gop.front().pts;
+    write_fragment(out, track, video, 2 * sequence - 1,
+                   {split ? gop.first(1) : gop, split ? gop[1].dts : next_gop_dts});
     fragment.bytes = static_cast<std::int64_t>(out.size()) - fragment.offset;
-    if (!segment.fragments.empty()) segment.fragments.back().duration = first - segment.fragments.back().pts;
+    if (split) write_fragment(out, track, video, 2 * sequence, {gop.subspan(1), next_gop_dts});
+    if (!segment.fragments.empty())
+      segment.fragments.back().duration = fragment.pts - segment.fragments.back().pts;
     segment.fragments.push_back(fragment);
     from = to;
   }

@@ -31,25 +31,26 @@ struct CmafTrack {
 // sense.
 [[nodiscard]] Result<Bytes> cmaf_init_segment(const AVCodecParameters& codec, const CmafTrack& track);
 
-// Where a moof+mdat pair stands in its segment; video: one per IDR, so that a byte range decodes alone.
+// Where an IDR's own moof+mdat pair stands in its segment: that byte range, behind the init segment, decodes
+// alone. The rest of its GOP follows in a pair of its own. Audio has one pair a segment.
 struct Fragment {
   std::int64_t offset = 0;
   std::int64_t bytes = 0;
   std::int64_t pts = 0;
-  std::int64_t duration = 0;
+  std::int64_t duration = 0;  // of the GOP: until the next IDR
 };
 
 struct Segment {
   Bytes bytes;  // styp + (moof + mdat)...
   std::vector<Fragment> fragments;
-  std::int64_t pts = 0;       // of the first frame shown
+  std::int64_t pts = 0;       // of what is shown first; priming is not shown
   std::int64_t duration = 0;  // ticks, up to the end of the last frame shown
 };
 
-// `samples` in decode order; a new fragment begins at each sync sample of video (audio: one fragment).
-// `sequence` numbers its first moof, and rises by one per fragment; it is derived from the plan, never from
-// who runs it. Errors: kInternal when the samples break the rules above (the planner's or encoder's bug,
-// never the input's).
+// `samples` in decode order; a GOP begins at each sync sample of video (audio: one fragment).
+// `sequence` is the number of the first GOP in the film (1, 2, ...; audio: of the segment): it comes from the
+// plan, never from who runs it. The moofs of GOP n are numbered 2n-1 and 2n. Errors: kInternal when the
+// samples break the rules above (the planner's or encoder's bug, never the input's).
 [[nodiscard]] Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t sequence,
                                            std::span<const Sample> samples);
 
