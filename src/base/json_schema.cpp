@@ -46,10 +46,20 @@ void check_patterns(const Json& schema) {
     for (const Json& child : schema) check_patterns(child);
 }
 
+// "format" is an annotation here (pipeline/document.h gives some of them a meaning); valijson would take every value that
+// has one for a string.
+void strip_formats(Json& schema) {
+  if (schema.is_object())
+    if (const auto format = schema.find("format"); format != schema.end() && format->is_string()) schema.erase(format);
+  if (schema.is_structured())
+    for (Json& child : schema) strip_formats(child);
+}
+
 }  // namespace
 
 struct JsonSchema::Compiled {
   Json document;
+  Json checked;  // the document without its formats; the schema refers to it
   valijson::Schema schema;
 };
 
@@ -60,8 +70,10 @@ Result<JsonSchema> JsonSchema::compile(Json schema) {
     return fail(Code::kInvalidArgument, "not a JSON Schema: it must be an object");
   try {
     check_patterns(compiled->document);
+    compiled->checked = compiled->document;
+    strip_formats(compiled->checked);
     valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
-    parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(compiled->document), compiled->schema);
+    parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(compiled->checked), compiled->schema);
   } catch (const std::exception& e) {
     return fail(Code::kInvalidArgument, fmt::format("not a JSON Schema: {}", e.what()));
   }
