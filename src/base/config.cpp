@@ -1,0 +1,257 @@
+#include "base/config.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdlib>
+
+#include "base/file.h"
+#include "base/json_schema.h"
+#include "base/toml.h"
+#include "base/units.h"
+
+namespace spool {
+namespace {
+
+// What the file may hold; the same keys come from flags and the environment.
+const JsonSchema& schema() {
+  static const JsonSchema compiled = JsonSchema::compile(Json::parse(R"({
+    "type": "object", "additionalProperties": false,
+    "properties": {
+      "store": {"type": "string", "minLength": 1},
+      "objects": {"type": "string", "minLength": 1},
+      "ladders": {"type": "string", "minLength": 1},
+      "worker": {
+        "type": "object", "additionalProperties": false,
+        "properties": {
+          "slots": {"type": "integer", "minimum": 1, "maximum": 4096},
+          "queues": {"type": "array", "items": {"type": "string", "minLength": 1}},
+          "tags": {"type": "array", "items": {"type": "string", "minLength": 1}},
+          "unsafe_no_sandbox": {"type": "boolean"}
+        }
+      },
+      "commands": {
+        "type": "object",
+        "additionalProperties": {
+          "type": "object", "additionalProperties": false, "required": ["command"],
+          "properties": {
+            "command": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+            "environment": {"type": "object", "additionalProperties": {"type": "string"}},
+            "timeout": {"type": "string"}
+          }
+        }
+      }
+    }
+  })"))
+                                         .value();
+  return compiled;
+}
+
+enum class Shape { kText, kPath, kWhole, kList, kSwitch };
+
+// The keys that can also be set outside the file.
+struct Key {
+  std::string_view name;  // "worker.slots"
+  const char* variable;   // "SPOOL_SLOTS"
+  Shape shape;
+};
+constexpr Key kKeys[] = {
+    {"store", "SPOOL_STORE", Shape::kText},
+    {"objects", "SPOOL_OBJECTS", Shape::kText},
+    {"ladders", "SPOOL_LADDERS", Shape::kPath},
+    {"worker.slots", "SPOOL_SLOTS", Shape::kWhole},
+    {"worker.queues", "SPOOL_QUEUES", Shape::kList},
+    {"worker.tags", "SPOOL_TAGS", Shape::kList},
+    {"worker.unsafe_no_sandbox", "SPOOL_UNSAFE_NO_SANDBOX", Shape::kSwitch},
+};
+
+Json::json_pointer pointer_of(std::string_view key) {
+  Json::json_pointer pointer;
+  for (;;) {
+    const auto dot = key.find('.');
+    pointer.push_back(std::string(key.substr(0, dot)));
+    if (dot == std::string_view::npos) return pointer;
+    key.remove_prefix(dot + 1);
+  }
+}
+
+Result<Json> value_of(const Key& key, const std::string& text, std::string_view origin) {
+  const auto wrong = [&](std::string_view what) {
+    return fail(Code::kInvalidArgument, fmt::format("{}: must be {}", origin, what));
+  };
+  switch (key.shape) {
+    case Shape::kText:
+    case Shape::kPath:
+      return Json(text);
+    case Shape::kWhole: {
+      int value = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (error != std::errc{} || end != text.data() + text.size()) return wrong("a whole number");
+      return Json(value);
+    }
+    case Shape::kSwitch:
+      if (text == "1" || text == "true") return Json(true);
+      if (text == "0" || text == "false") return Json(false);
+      return wrong("1 or 0");
+    case Shape::kList:
+      break;
+  }
+  Json list = Json::array();
+  for (std::size_t from = 0; from <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', from), text.size());
+    if (comma > from) list.push_back(text.substr(from, comma - from));
+    from = comma + 1;
+  }
+  return list;
+}
+
+// A store's URL may hold a password: its value is not quoted.
+std::string in_words(const SchemaViolation& violation) {
+  if (violation.pointer.starts_with("/store")) return "store: must be a URL like \"sqlite:PATH\"";
+  return violation.message;
+}
+
+std::optional<std::string> process_environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
+}
+
+class Loader {
+ public:
+  explicit Loader(const ConfigSources& sources) : sources_(sources) {
+    if (!sources_.environment) sources_.environment = process_environment;
+  }
+
+  Result<Config> load() {
+    SPOOL_TRY(read_file_of_config());
+    for (const Key& key : kKeys)
+      if (const auto value = sources_.environment(key.variable))
+        SPOOL_TRY(overlay(key, *value, key.variable));
+    for (const Key& key : kKeys)
+      if (const auto flag = sources_.flags.find(std::string(key.name)); flag != sources_.flags.end())
+        SPOOL_TRY(overlay(key, flag->second, fmt::format("--{}", flag_name(key.name))));
+    return build();
+  }
+
+ private:
+  static std::string flag_name(std::string_view key) {
+    if (key.starts_with("worker.")) key.remove_prefix(7);
+    std::string out(key);
+    for (char& c : out)
+      if (c == '_') c = '-';
+    return out;
+  }
+
+  Result<void> read_file_of_config() {
+    std::filesystem::path path = sources_.folder / "spool.toml";
+    if (sources_.file)
+      path = *sources_.file;
+    else if (const auto named = sources_.environment("SPOOL_CONFIG"))
+      path = *named;
+    else if (std::error_code ignored; !std::filesystem::exists(path, ignored))
+      return {};
+    SPOOL_ASSIGN(const std::string text, read_file(path, 1 << 20));
+    SPOOL_ASSIGN(const TomlDocument document, parse_toml(text, path.string()));
+    const auto violations = schema().violations(document.value);
+    std::string wrong;
+    for (const SchemaViolation& violation : violations)
+      wrong += fmt::format("{}{}: {}", wrong.empty() ? "" : "\n", document.place(violation.pointer),
+                           in_words(violation));
+    if (!wrong.empty()) return fail(Code::kInvalidArgument, std::move(wrong));
+    for (const Key& key : kKeys)
+      if (document.value.contains(pointer_of(key.name)))
+        config_.origins[std::string(key.name)] = document.place(pointer_of(key.name).to_string());
+    values_ = document.value;
+    file_ = document;
+    config_.file = path;
+    resolve_paths(path.parent_path());
+    return {};
+  }
+
+  // What stands in the file is relative to it.
+  void resolve_paths(const std::filesystem::path& folder) {
+    const auto resolve = [&folder](const std::string& path) {
+      return (folder / path).lexically_normal().string();
+    };
+    if (values_.contains("ladders")) values_["ladders"] = resolve(values_["ladders"]);
+    if (values_.contains("objects") && values_["objects"].get<std::string>().find("://") == std::string::npos)
+      values_["objects"] = resolve(values_["objects"]);
+    if (!values_.contains("store")) return;
+    const std::string store = values_["store"];
+    if (store.starts_with("sqlite:")) values_["store"] = "sqlite:" + resolve(store.substr(7));
+  }
+
+  Result<void> overlay(const Key& key, const std::string& text, const std::string& origin) {
+    SPOOL_ASSIGN(Json value, value_of(key, text, origin));
+    Json alone;
+    alone[pointer_of(key.name)] = value;
+    if (const auto violations = schema().violations(alone); !violations.empty())
+      return fail(Code::kInvalidArgument, fmt::format("{}: {}", origin, in_words(violations.front())));
+    values_[pointer_of(key.name)] = std::move(value);
+    config_.origins[std::string(key.name)] = origin;
+    return {};
+  }
+
+  Result<Config> build() {
+    const auto take = [this](std::string_view key, auto& into) {
+      const auto pointer = pointer_of(key);
+      if (values_.contains(pointer)) values_[pointer].get_to(into);
+    };
+    take("store", config_.store);
+    take("objects", config_.objects);
+    take("worker.slots", config_.slots);
+    take("worker.queues", config_.queues);
+    take("worker.tags", config_.tags);
+    take("worker.unsafe_no_sandbox", config_.unsafe_no_sandbox);
+    std::string ladders;
+    take("ladders", ladders);
+    config_.ladders = ladders;
+    SPOOL_TRY(build_commands());
+    return std::move(config_);
+  }
+
+  Result<void> build_commands() {
+    const Json commands = values_.value("commands", Json::object());
+    for (const auto& [name, entry] : commands.items()) {
+      CommandConfig command;
+      command.command = entry["command"].get<std::vector<std::string>>();
+      command.environment = entry.value("environment", std::map<std::string, std::string>{});
+      if (entry.contains("timeout")) {
+        const auto seconds = parse_duration(entry["timeout"].get<std::string>());
+        if (!seconds)
+          return fail(
+              Code::kInvalidArgument,
+              fmt::format("{}: {}", file_.place("/commands/" + name + "/timeout"), seconds.error().message));
+        command.timeout = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*seconds));
+      }
+      config_.commands.emplace(name, std::move(command));
+    }
+    return {};
+  }
+
+  ConfigSources sources_;
+  Config config_;
+  Json values_ = Json::object();
+  TomlDocument file_;
+};
+
+}  // namespace
+
+Result<Config> load_config(const ConfigSources& sources) {
+  return Loader(sources).load();
+}
+
+std::string without_secret(std::string_view url) {
+  const auto scheme = url.find("://");
+  if (scheme == std::string_view::npos) return std::string(url);
+  const std::size_t from = scheme + 3;
+  const std::size_t end = std::min(url.find_first_of("/?#", from), url.size());
+  const auto at = url.substr(0, end).rfind('@');
+  if (at == std::string_view::npos || at < from) return std::string(url);
+  const auto colon = url.substr(0, at).find(':', from);
+  if (colon == std::string_view::npos) return std::string(url);
+  return fmt::format("{}:***{}", url.substr(0, colon), url.substr(at));
+}
+
+}  // namespace spool

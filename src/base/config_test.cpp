@@ -1,0 +1,145 @@
+#include "base/config.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/temporary_folder.h"
+
+namespace spool {
+namespace {
+
+class ConfigTest : public testing::Test {
+ protected:
+  ConfigTest() {
+    sources_.folder = folder_.path();
+    sources_.environment = [this](const std::string& name) -> std::optional<std::string> {
+      const auto found = variables_.find(name);
+      return found == variables_.end() ? std::nullopt : std::optional(found->second);
+    };
+  }
+  void file(std::string_view text) { std::ofstream(folder_.path() / "spool.toml") << text; }
+  std::string wrong() {
+    const auto config = load_config(sources_);
+    EXPECT_FALSE(config);
+    if (config) return {};
+    EXPECT_EQ(config.error().code, Code::kInvalidArgument);
+    // The folder is another one each time.
+    std::string message = config.error().message;
+    for (std::size_t at; (at = message.find(folder_.path().string() + "/")) != std::string::npos;)
+      message.erase(at, folder_.path().string().size() + 1);
+    return message;
+  }
+  Config right() {
+    auto config = load_config(sources_);
+    EXPECT_TRUE(config) << config.error().message;
+    return config ? *config : Config{};
+  }
+
+  TemporaryFolder folder_;
+  std::map<std::string, std::string> variables_;
+  ConfigSources sources_;
+};
+
+TEST_F(ConfigTest, WithoutAFileThereAreDefaults) {
+  const Config config = right();
+  EXPECT_EQ(config.store, "sqlite:spool-data/spool.db");
+  EXPECT_EQ(config.objects, "spool-data/objects");
+  EXPECT_EQ(config.slots, 0);
+  EXPECT_TRUE(config.file.empty());
+}
+
+TEST_F(ConfigTest, AFlagBeatsTheEnvironmentAndThatTheFile) {
+  file("store = 'sqlite:/file.db'\nobjects = '/file'\nladders = '/file'\n[worker]\nslots = 1\n");
+  variables_ = {{"SPOOL_STORE", "sqlite:/env.db"}, {"SPOOL_OBJECTS", "/env"}};
+  sources_.flags = {{"store", "sqlite:/flag.db"}};
+  const Config config = right();
+  EXPECT_EQ(config.store, "sqlite:/flag.db");
+  EXPECT_EQ(config.objects, "/env");
+  EXPECT_EQ(config.ladders, "/file");
+  EXPECT_EQ(config.slots, 1);
+  EXPECT_EQ(config.origins.at("store"), "--store");
+  EXPECT_EQ(config.origins.at("objects"), "SPOOL_OBJECTS");
+  EXPECT_EQ(config.origins.at("worker.slots"), (folder_.path() / "spool.toml").string() + ":5:9");
+}
+
+TEST_F(ConfigTest, PathsInTheFileAreRelativeToIt) {
+  file("store = 'sqlite:data/spool.db'\nobjects = '../objects'\nladders = 'ladders'\n");
+  const Config config = right();
+  EXPECT_EQ(config.store, "sqlite:" + (folder_.path() / "data/spool.db").string());
+  EXPECT_EQ(config.objects, (folder_.path().parent_path() / "objects").string());
+  EXPECT_EQ(config.ladders, folder_.path() / "ladders");
+}
+
+TEST_F(ConfigTest, CommandsAreRead) {
+  file("[commands.loud]\ncommand = ['/bin/loud', '-x']\ntimeout = '1m30s'\nenvironment = {LEVEL = '3'}\n");
+  const CommandConfig command = right().commands.at("loud");
+  EXPECT_EQ(command.command, (std::vector<std::string>{"/bin/loud", "-x"}));
+  EXPECT_EQ(command.timeout, std::chrono::seconds(90));
+  EXPECT_EQ(command.environment.at("LEVEL"), "3");
+}
+
+TEST_F(ConfigTest, ListsComeFromVariablesWithCommas) {
+  variables_ = {{"SPOOL_QUEUES", "a,b,,c"}, {"SPOOL_UNSAFE_NO_SANDBOX", "1"}};
+  EXPECT_EQ(right().queues, (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_TRUE(right().unsafe_no_sandbox);
+}
+
+TEST_F(ConfigTest, UnknownKeysAreRefusedWithTheirPlace) {
+  file("store = 'sqlite:a'\n[worker]\n  slotz = 3\n");
+  EXPECT_TRUE(wrong().starts_with("spool.toml:3:11: worker: unknown key 'slotz' (did you mean 'slots'?)"))
+      << wrong();
+}
+
+TEST_F(ConfigTest, EverythingWrongIsToldAtOnce) {
+  file("stor = 'a'\n[worker]\nslots = 'two'\n");
+  const std::string message = wrong();
+  EXPECT_NE(message.find("spool.toml:1:8: "), std::string::npos) << message;
+  EXPECT_NE(message.find("spool.toml:3:9: "), std::string::npos) << message;
+}
+
+TEST_F(ConfigTest, BrokenTomlIsPointedAt) {
+  file("store = \n");
+  EXPECT_TRUE(wrong().starts_with("spool.toml:1:9: not valid TOML: ")) << wrong();
+}
+
+TEST_F(ConfigTest, AWrongUnitIsPointedAt) {
+  file("[commands.a]\ncommand = ['a']\ntimeout = '10'\n");
+  EXPECT_TRUE(wrong().starts_with("spool.toml:3:11: \"10\" is not a duration: the unit is missing"))
+      << wrong();
+}
+
+TEST_F(ConfigTest, AWrongVariableOrFlagIsNamed) {
+  variables_ = {{"SPOOL_SLOTS", "many"}};
+  EXPECT_EQ(wrong(), "SPOOL_SLOTS: must be a whole number");
+  variables_ = {{"SPOOL_UNSAFE_NO_SANDBOX", "maybe"}};
+  EXPECT_EQ(wrong(), "SPOOL_UNSAFE_NO_SANDBOX: must be 1 or 0");
+  variables_.clear();
+  sources_.flags = {{"worker.slots", "0"}};
+  EXPECT_TRUE(wrong().starts_with("--slots: worker.slots: ")) << wrong();
+}
+
+TEST_F(ConfigTest, AFileThatWasAskedForMustExist) {
+  sources_.file = folder_.path() / "other.toml";
+  const auto config = load_config(sources_);
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().code, Code::kNotFound);
+  EXPECT_NE(config.error().message.find("other.toml"), std::string::npos);
+  sources_.file.reset();
+  variables_["SPOOL_CONFIG"] = (folder_.path() / "third.toml").string();
+  EXPECT_NE(load_config(sources_).error().message.find("third.toml"), std::string::npos);
+}
+
+TEST_F(ConfigTest, ASecretIsNeverPartOfAMessage) {
+  EXPECT_EQ(without_secret("postgres://me:geheim@host/db?x=a@b"), "postgres://me:***@host/db?x=a@b");
+  EXPECT_EQ(without_secret("postgres://me@host/db"), "postgres://me@host/db");
+  EXPECT_EQ(without_secret("sqlite:a:b@c"), "sqlite:a:b@c");
+  EXPECT_EQ(without_secret("postgres://me:ge:he@im@host"), "postgres://me:***@host");
+  file("store = 'postgres://me:geheim@host/db\n");
+  EXPECT_EQ(wrong().find("geheim"), std::string::npos);
+  file("store = ['postgres://me:geheim@host/db']\n");
+  EXPECT_EQ(wrong().find("geheim"), std::string::npos) << wrong();
+}
+
+}  // namespace
+}  // namespace spool

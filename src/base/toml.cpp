@@ -1,0 +1,70 @@
+#include "base/toml.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <cmath>
+#include <sstream>
+
+namespace spool {
+namespace {
+
+std::string below(const std::string& pointer, std::string_view key) {
+  Json::json_pointer part;
+  part.push_back(std::string(key));
+  return pointer + part.to_string();
+}
+
+Json convert(const toml::node& node, const std::string& pointer, TomlDocument& out) {
+  const auto begin = node.source().begin;
+  out.places.emplace(pointer, std::pair(static_cast<int>(begin.line), static_cast<int>(begin.column)));
+  if (const auto* table = node.as_table()) {
+    Json object = Json::object();
+    for (const auto& [key, value] : *table)
+      object[std::string(key.str())] = convert(value, below(pointer, key.str()), out);
+    return object;
+  }
+  if (const auto* array = node.as_array()) {
+    Json list = Json::array();
+    for (const auto& value : *array)
+      list.push_back(convert(value, below(pointer, std::to_string(list.size())), out));
+    return list;
+  }
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* whole = node.as_integer()) return whole->get();
+  if (const auto* real = node.as_floating_point()) return real->get();
+  if (const auto* truth = node.as_boolean()) return truth->get();
+  std::ostringstream date;
+  node.visit([&date](const auto& value) {
+    if constexpr (toml::is_value<decltype(value)>) date << value;
+  });
+  return date.str();
+}
+
+}  // namespace
+
+std::string TomlDocument::place(std::string_view pointer) const {
+  for (;;) {
+    if (const auto found = places.find(std::string(pointer));
+        found != places.end() && found->second.first > 0)
+      return fmt::format("{}:{}:{}", name, found->second.first, found->second.second);
+    if (pointer.empty()) return fmt::format("{}:1:1", name);
+    pointer = pointer.substr(0, pointer.rfind('/'));
+  }
+}
+
+Result<TomlDocument> parse_toml(std::string_view text, std::string name) {
+  TomlDocument out;
+  out.name = std::move(name);
+  try {
+    const toml::table parsed = toml::parse(text);
+    out.value = convert(parsed, "", out);
+    return out;
+  } catch (const toml::parse_error& error) {
+    const auto at = error.source().begin;
+    return fail(Code::kInvalidArgument, fmt::format("{}:{}:{}: not valid TOML: {}", out.name, at.line,
+                                                    at.column, error.description()));
+  }
+}
+
+}  // namespace spool
