@@ -20,6 +20,7 @@ struct Rung {
   double crf = 23;
   std::int64_t max_bits_per_second = 0;  // VBV cap
   std::int64_t buffer_bits = 0;          // VBV size
+  bool operator==(const Rung&) const = default;
 };
 
 struct Ladder {
@@ -34,6 +35,9 @@ struct Ladder {
 [[nodiscard]] const Json& ladder_schema();
 [[nodiscard]] Result<Ladder> ladder_from_json(const Json& document);
 [[nodiscard]] Json to_json(const Ladder& ladder);
+[[nodiscard]] Json to_json(const Rung& rung);
+// `position` is for messages.
+[[nodiscard]] Result<Rung> rung_from_json(const Json& document, std::size_t position = 0);
 
 // Rungs that fit a source of this size: by the short side, never upscaling; if none fits, one at the source's
 // size.

@@ -1,0 +1,57 @@
+// ChunkReader: decodes the frames that a chunk owns, and those around its borders that filters look at.
+// Seeks to the planned keyframe, decodes in one thread, throws away by PTS. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+
+#include "av/handles.h"
+#include "av/input.h"
+#include "base/error.h"
+#include "media/plan.h"
+
+namespace spool::media {
+
+class ChunkReader {
+ public:
+  // `reach`: ticks beyond each border that are wanted too.
+  [[nodiscard]] static Result<ChunkReader> open(const ByteSource& source, const Film& film,
+                                                const Chunk& chunk, std::int64_t reach, std::stop_token stop);
+
+  struct Decoded {
+    AVFrame* frame = nullptr;  // valid until the next call; its pts is a tick
+    bool damaged = false;      // parts of it were made up
+  };
+  // In order of display; frame == nullptr at the end. Damage of the source is no error: frames are missing,
+  // or marked. Errors: of the reading source; kCancelled; kCorruptInput when it no longer opens.
+  [[nodiscard]] Result<Decoded> next();
+
+ private:
+  ChunkReader(av::Input input, const Film& film, const Chunk& chunk, std::int64_t reach);
+  Result<void> open_decoder();
+  Result<void> seek();
+  Result<void> feed();            // one packet, or the end, into the decoder
+  bool retime(AVPacket& packet);  // false: the packet is not wanted
+  [[nodiscard]] bool all_sent(const AVPacket& packet) const;
+
+  av::Input input_;
+  SourceClock clock_;
+  Picture picture_;
+  std::optional<Keyframe> seek_;
+  ClockRepair repair_;
+  std::int64_t first_ = 0;  // wanted: [first_, last_)
+  std::int64_t last_ = 0;
+  std::int64_t begin_ = 0;  // owned: [begin_, end_)
+  std::int64_t end_ = 0;
+  std::int64_t owned_ = 0;  // frames
+  std::int64_t owned_sent_ = 0;
+  std::int64_t last_tick_ = 0;
+  bool draining_ = false;
+  bool synchronised_ = false;  // a keyframe was met
+  av::CodecContext decoder_;
+  av::Packet packet_;
+  av::Frame frame_;
+};
+
+}  // namespace spool::media

@@ -1,0 +1,156 @@
+#include "media/encode.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "media/chunk_reader.h"
+#include "media/prepare.h"
+#include "media/rung_scaler.h"
+
+namespace spool::media {
+namespace {
+
+// Puts frames where they were planned: a hole is filled with the frame before it, a surplus one is dropped.
+class Placement {
+ public:
+  using Emit = std::function<Result<void>(const AVFrame& frame, std::int64_t pts)>;
+
+  Placement(const Chunk& chunk, std::int64_t frame_ticks, Emit emit)
+      : chunk_(chunk), frame_ticks_(frame_ticks), emit_(std::move(emit)), last_(av::make_frame()) {}
+
+  Result<void> place(const AVFrame& frame, bool damaged) {
+    if (frame.pts < chunk_.begin || frame.pts >= chunk_.end) return {};
+    const std::int64_t position = nearest(frame.pts);
+    if (position < next_) return {};
+    // At the very start there is nothing to show on: the first good frame is shown early.
+    if (last_->data[0] == nullptr) SPOOL_TRY(keep(frame));
+    SPOOL_TRY(fill(position));
+    SPOOL_TRY(keep(frame));
+    if (damaged) note(position);
+    ++next_;
+    return emit_(frame, pts(position));
+  }
+
+  Result<void> finish(const Film& film) {
+    if (last_->data[0] == nullptr) SPOOL_TRY(make_black(film));
+    return fill(chunk_.frames);
+  }
+
+  std::vector<Damage> damage() && { return std::move(damage_); }
+
+ private:
+  [[nodiscard]] std::int64_t pts(std::int64_t i) const { return chunk_.frame_pts(i, frame_ticks_); }
+
+  [[nodiscard]] std::int64_t nearest(std::int64_t tick) const {
+    if (chunk_.pts.empty()) return std::min((tick - chunk_.begin) / frame_ticks_, chunk_.frames - 1);
+    const auto& all = chunk_.pts;
+    const auto after = std::lower_bound(all.begin(), all.end(), tick);
+    if (after == all.end()) return chunk_.frames - 1;
+    if (after != all.begin() && tick - *std::prev(after) < *after - tick) return after - all.begin() - 1;
+    return after - all.begin();
+  }
+
+  void note(std::int64_t position) {
+    const std::int64_t to = position + 1 < chunk_.frames ? pts(position + 1) : chunk_.end;
+    if (!damage_.empty() && damage_.back().to == pts(position)) {
+      damage_.back().to = to;
+      ++damage_.back().frames;
+    } else {
+      damage_.push_back({pts(position), to, 1});
+    }
+  }
+
+  Result<void> fill(std::int64_t until) {
+    for (; next_ < until; ++next_) {
+      note(next_);
+      SPOOL_TRY(emit_(*last_, pts(next_)));
+    }
+    return {};
+  }
+
+  Result<void> keep(const AVFrame& frame) {
+    av_frame_unref(last_.get());
+    if (const int err = av_frame_ref(last_.get(), &frame); err < 0) return av::fail_av(err, "a frame");
+    return {};
+  }
+
+  Result<void> make_black(const Film& film) {
+    last_->format = AV_PIX_FMT_YUV420P;
+    last_->width = film.rungs.front().size.width;
+    last_->height = film.rungs.front().size.height;
+    last_->color_range = AVCOL_RANGE_MPEG;
+    if (const int err = av_frame_get_buffer(last_.get(), 0); err < 0) return av::fail_av(err, "a frame");
+    for (int plane = 0; plane < 3; ++plane) {
+      const int lines = plane == 0 ? last_->height : (last_->height + 1) / 2;
+      std::fill_n(last_->data[plane], static_cast<std::ptrdiff_t>(last_->linesize[plane]) * lines,
+                  plane == 0 ? 16 : 128);
+    }
+    return {};
+  }
+
+  const Chunk& chunk_;
+  std::int64_t frame_ticks_;
+  Emit emit_;
+  av::Frame last_;
+  std::int64_t next_ = 0;
+  std::vector<Damage> damage_;
+};
+
+Result<std::vector<RungEncoder>> open_encoders(const ChunkTask& task, const SegmentSink& sink) {
+  std::vector<RungEncoder> encoders;
+  for (const int rung : task.chunk.rungs) {
+    SPOOL_ASSIGN(RungEncoder encoder, RungEncoder::open(task.film, task.chunk, rung, sink));
+    encoders.push_back(std::move(encoder));
+  }
+  return encoders;
+}
+
+}  // namespace
+
+Result<ChunkOutput> encode_chunk(const ByteSource& source, const ChunkTask& task, const ChunkHooks& hooks,
+                                 std::stop_token stop) {
+  const Film& film = task.film;
+  const Chunk& chunk = task.chunk;
+  SPOOL_ASSIGN(ChunkReader reader, ChunkReader::open(source, film, chunk, Preparer::reach(film), stop));
+  SPOOL_ASSIGN(std::vector<RungEncoder> encoders, open_encoders(task, hooks.segment));
+  Preparer preparer(film, film.rungs.front().size);
+  RungScaler scaler(film, chunk.rungs.back());
+  ChunkOutput output;
+
+  const auto encode = [&](const AVFrame& frame, std::int64_t pts) -> Result<void> {
+    SPOOL_ASSIGN(const std::vector<AVFrame*> sizes, scaler.scale(frame));
+    for (std::size_t i = 0; i < encoders.size(); ++i)
+      SPOOL_TRY(encoders[i].encode(*sizes[static_cast<std::size_t>(chunk.rungs[i])], pts));
+    ++output.frames;
+    if (hooks.progress) hooks.progress(output.frames);
+    if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while encoding");
+    return {};
+  };
+  Placement placement(chunk, film.clock.frame_ticks, encode);
+  std::vector<std::int64_t> damaged;  // decoded, but partly made up; ticks
+  const auto place = [&](const AVFrame& frame) {
+    return placement.place(frame, std::find(damaged.begin(), damaged.end(), frame.pts) != damaged.end());
+  };
+  for (;;) {
+    SPOOL_ASSIGN(const ChunkReader::Decoded decoded, reader.next());
+    if (decoded.frame != nullptr && decoded.damaged) damaged.push_back(decoded.frame->pts);
+    SPOOL_TRY(preparer.push(decoded.frame, place));
+    if (decoded.frame == nullptr) break;
+  }
+  SPOOL_TRY(placement.finish(film));
+  for (RungEncoder& encoder : encoders) {
+    SPOOL_TRY(encoder.finish());
+    output.bytes.push_back(encoder.bytes());
+  }
+  output.damage = std::move(placement).damage();
+  return output;
+}
+
+Json to_json(const std::vector<Damage>& damage) {
+  Json list = Json::array();
+  for (const Damage& d : damage) list.push_back({{"from", d.from}, {"to", d.to}, {"frames", d.frames}});
+  return list;
+}
+
+}  // namespace spool::media

@@ -1,0 +1,233 @@
+#include "media/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <span>
+
+namespace spool::media {
+namespace {
+
+constexpr int kReorderDepth = 2;          // of x264 and x265 with B-pyramids
+constexpr std::int64_t kFilterReach = 3;  // frames that a deinterlacer looks around
+
+// Costs, in units of one frame encoded for all rungs.
+constexpr double kPrerollFrame = 0.2;     // decoded, and mostly skipped
+constexpr double kChunkStart = 10;        // opening encoders; a rate control that knows nothing yet
+constexpr double kOddSegment = 2;         // a segment of less than its length
+constexpr double kLengthDeviation = 1.5;  // per squared GOP
+
+// Frames [first, last) of the film, all in one GOP.
+struct Gop {
+  std::size_t first = 0;
+  std::size_t last = 0;
+};
+
+struct Planner {
+  std::span<const std::int64_t> pts;
+  std::int64_t end = 0;
+  std::vector<Keyframe> keyframes;
+  bool interlaced = false;
+  std::vector<Gop> gops;
+  int gops_per_segment = 1;
+  int gops_per_chunk = 4;
+
+  [[nodiscard]] std::int64_t begin_of(std::size_t gop) const {
+    return gop < gops.size() ? pts[gops[gop].first] : end;
+  }
+  [[nodiscard]] std::int64_t position(std::int64_t tick) const {
+    return std::lower_bound(pts.begin(), pts.end(), tick) - pts.begin();
+  }
+};
+
+std::vector<Gop> gops_of(std::span<const std::int64_t> pts, std::int64_t gop_ticks) {
+  std::vector<Gop> gops;
+  std::int64_t cell = -1;
+  for (std::size_t i = 0; i < pts.size(); ++i) {
+    if (const std::int64_t here = pts[i] / gop_ticks; gops.empty() || here != cell) {
+      gops.push_back({i, i});
+      cell = here;
+    }
+    gops.back().last = i + 1;
+  }
+  return gops;
+}
+
+// The latest place from which every frame at and after `frame` can be decoded.
+const Keyframe* seek_for(const Planner& p, std::size_t frame) {
+  if (p.interlaced) frame -= std::min<std::size_t>(frame, kFilterReach);
+  const auto after = std::upper_bound(p.keyframes.begin(), p.keyframes.end(), p.pts[frame],
+                                      [](std::int64_t t, const Keyframe& k) { return t < k.pts; });
+  return after == p.keyframes.begin() ? nullptr : &*std::prev(after);
+}
+
+std::int64_t preroll_of(const Planner& p, std::size_t frame) {
+  const Keyframe* keyframe = seek_for(p, frame);
+  return static_cast<std::int64_t>(frame) - (keyframe != nullptr ? p.position(keyframe->pts) : 0);
+}
+
+// Where chunks begin: the cheapest cut of the GOPs after the first one.
+std::vector<std::size_t> cut(const Planner& p) {
+  const std::size_t count = p.gops.size();
+  const std::size_t longest = static_cast<std::size_t>(p.gops_per_chunk) * 3 / 2;
+  std::vector<double> cost(count + 1, std::numeric_limits<double>::infinity());
+  std::vector<std::size_t> next(count + 1, count);
+  cost[count] = 0;
+  for (std::size_t a = count; a-- > 1;) {
+    const double start = kChunkStart + kPrerollFrame * static_cast<double>(preroll_of(p, p.gops[a].first));
+    const std::size_t left = count - a;
+    const std::size_t most = std::clamp<std::size_t>((left + 1) / 2, 1, std::max<std::size_t>(1, longest));
+    for (std::size_t length = 1; length <= most; ++length) {
+      const double off =
+          static_cast<double>(length) - std::min<double>(p.gops_per_chunk, static_cast<double>(most));
+      const double odd = length % static_cast<std::size_t>(p.gops_per_segment) != 0 ? kOddSegment : 0;
+      const double total = start + kLengthDeviation * off * off + odd + cost[a + length];
+      if (total < cost[a]) {
+        cost[a] = total;
+        next[a] = a + length;
+      }
+    }
+  }
+  std::vector<std::size_t> begins{0};
+  for (std::size_t a = 1; a < count; a = next[a]) begins.push_back(a);
+  begins.push_back(count);
+  return begins;
+}
+
+std::vector<PlannedSegment> segments_of(const Planner& p, std::size_t first, std::size_t last) {
+  std::vector<PlannedSegment> segments;
+  for (std::size_t g = first; g < last;) {
+    const std::size_t stop = std::min(last, g + static_cast<std::size_t>(p.gops_per_segment));
+    PlannedSegment segment{p.begin_of(g), p.begin_of(stop) - p.begin_of(g), {}};
+    for (; g < stop; ++g) segment.idr.push_back(p.begin_of(g));
+    segments.push_back(std::move(segment));
+  }
+  return segments;
+}
+
+Chunk chunk_of(const Planner& p, std::size_t first_gop, std::size_t last_gop, std::int64_t frame_ticks) {
+  Chunk chunk;
+  const std::size_t first = p.gops[first_gop].first;
+  const std::size_t last = p.gops[last_gop - 1].last;
+  chunk.begin = p.pts[first];
+  chunk.end = p.begin_of(last_gop);
+  chunk.frames = static_cast<std::int64_t>(last - first);
+  if (frame_ticks == 0 || chunk.end - chunk.begin != chunk.frames * frame_ticks)
+    chunk.pts.assign(p.pts.begin() + static_cast<std::ptrdiff_t>(first),
+                     p.pts.begin() + static_cast<std::ptrdiff_t>(last));
+  chunk.preroll = preroll_of(p, first);
+  if (const Keyframe* keyframe = seek_for(p, first)) chunk.seek = *keyframe;
+  chunk.segments = segments_of(p, first_gop, last_gop);
+  return chunk;
+}
+
+// The smallest constant by which decode times can precede: encoders reorder within a GOP, by kReorderDepth at
+// most.
+std::int64_t decode_shift(const Planner& p) {
+  std::int64_t shift = 0;
+  for (const Gop& gop : p.gops)
+    for (std::size_t i = gop.first; i < gop.last; ++i)
+      shift = std::max(
+          shift,
+          p.pts[i] - p.pts[std::max<std::size_t>(gop.first, i - std::min<std::size_t>(i, kReorderDepth))]);
+  return shift;
+}
+
+std::vector<PlannedRung> planned_rungs(const Ladder& ladder, Size source) {
+  std::vector<PlannedRung> rungs;
+  for (const Rung& rung : rungs_for(ladder, source.width, source.height))
+    rungs.push_back({rung, size_for(rung, source)});
+  return rungs;
+}
+
+// The first GOP twice: the lowest rung alone, so that playing can begin, and the others.
+void add_chunks(const Planner& p, FilmPlan& plan) {
+  std::vector<int> all(plan.film.rungs.size());
+  std::iota(all.begin(), all.end(), 0);
+  const std::vector<std::size_t> begins = cut(p);
+  std::uint32_t fragment = 1;
+  for (std::size_t i = 0; i + 1 < begins.size(); ++i) {
+    Chunk chunk = chunk_of(p, begins[i], begins[i + 1], plan.film.clock.frame_ticks);
+    chunk.first_segment = plan.segments;
+    chunk.first_fragment = fragment;
+    plan.segments += static_cast<int>(chunk.segments.size());
+    for (const PlannedSegment& segment : chunk.segments) {
+      fragment += static_cast<std::uint32_t>(segment.idr.size());
+      const double seconds =
+          static_cast<double>(segment.duration) / static_cast<double>(plan.film.clock.timescale);
+      plan.target_duration = std::max(plan.target_duration, static_cast<int>(std::lround(seconds)));
+    }
+    chunk.rungs = all;
+    const auto add = [&](Chunk part, std::vector<int> rungs) {
+      part.index = static_cast<int>(plan.chunks.size());
+      part.rungs = std::move(rungs);
+      plan.chunks.push_back(std::move(part));
+    };
+    if (i == 0 && all.size() > 1 && begins.size() > 2) {
+      add(chunk, {all.back()});
+      add(chunk, {all.begin(), std::prev(all.end())});
+    } else {
+      add(std::move(chunk), all);
+    }
+  }
+}
+
+}  // namespace
+
+Result<FilmPlan> plan_film(const Timeline& timeline, const Ladder& ladder, Speed speed,
+                           const PlanOptions& options) {
+  FilmPlan plan;
+  plan.film.picture = timeline.picture;
+  plan.film.format = timeline.format;
+  plan.film.clock = timeline.clock;
+  plan.film.rate = timeline.rate;
+  plan.film.speed = speed;
+  plan.film.rungs = planned_rungs(ladder, timeline.picture.shown());
+  if (plan.film.rungs.empty()) return fail(Code::kInvalidArgument, "the ladder has no rungs");
+
+  // A frame belongs to a trim when its time begins in it.
+  const auto timescale = static_cast<double>(timeline.clock.timescale);
+  const auto tick = [&](double seconds) {
+    return static_cast<std::int64_t>(std::ceil(seconds * timescale - 0.5));
+  };
+  const auto first = std::lower_bound(timeline.pts.begin(), timeline.pts.end(), tick(options.from_seconds));
+  const auto last = options.until_seconds
+                        ? std::lower_bound(first, timeline.pts.end(), tick(*options.until_seconds))
+                        : timeline.pts.end();
+  if (first == last)
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("nothing is left between {} s and {}: the video lasts {:.3f} s", options.from_seconds,
+                    options.until_seconds ? fmt::format("{} s", *options.until_seconds) : "its end",
+                    static_cast<double>(timeline.end) / timescale));
+  const std::int64_t origin = *first;
+  plan.film.clock.origin += origin;
+  std::vector<std::int64_t> pts(first, last);
+  for (std::int64_t& t : pts) t -= origin;
+
+  Planner planner;
+  planner.pts = pts;
+  planner.end = (last == timeline.pts.end() ? timeline.end : *last) - origin;
+  planner.keyframes = timeline.keyframes;
+  for (Keyframe& keyframe : planner.keyframes) keyframe.pts -= origin;
+  planner.interlaced = timeline.picture.interlaced;
+  std::int64_t gop_ticks = tick(ladder.gop_seconds);
+  if (const std::int64_t frame = timeline.clock.frame_ticks; frame > 0)
+    gop_ticks = std::max<std::int64_t>(1, std::llround(ladder.gop_seconds * timeline.rate.value())) * frame;
+  planner.gops = gops_of(pts, gop_ticks);
+  planner.gops_per_segment =
+      std::max(1, static_cast<int>(std::lround(ladder.segment_seconds / ladder.gop_seconds)));
+  planner.gops_per_chunk = std::max(
+      planner.gops_per_segment, static_cast<int>(std::lround(options.chunk_seconds / ladder.gop_seconds)));
+  plan.film.decode_shift = decode_shift(planner);
+  plan.frames = static_cast<std::int64_t>(pts.size());
+  plan.duration = planner.end;
+  plan.target_duration = std::max(1, static_cast<int>(std::lround(ladder.segment_seconds)));
+  add_chunks(planner, plan);
+  return plan;
+}
+
+}  // namespace spool::media

@@ -1,0 +1,172 @@
+// ChunkTask as a job's arguments. Frame times go as differences: a few bytes a frame, and none at a constant
+// rate.
+#include <fmt/format.h>
+
+#include "media/plan.h"
+
+namespace spool::media {
+namespace {
+
+Json to_json(Ratio ratio) {
+  return {ratio.num, ratio.den};
+}
+Ratio ratio_from(const Json& j) {
+  return {j.at(0).get<std::int64_t>(), j.at(1).get<std::int64_t>()};
+}
+
+Json to_json(const SourceClock& c) {
+  return {{"time_base", to_json(c.time_base)}, {"zero", c.zero},     {"timescale", c.timescale},
+          {"frame_ticks", c.frame_ticks},      {"origin", c.origin}, {"jumps", c.jumps}};
+}
+SourceClock clock_from(const Json& j) {
+  SourceClock c;
+  c.time_base = ratio_from(j.at("time_base"));
+  j.at("zero").get_to(c.zero);
+  j.at("timescale").get_to(c.timescale);
+  j.at("frame_ticks").get_to(c.frame_ticks);
+  j.at("origin").get_to(c.origin);
+  j.at("jumps").get_to(c.jumps);
+  return c;
+}
+
+Json to_json(const Keyframe& k) {
+  return {{"pts", k.pts},
+          {"dts", k.dts},
+          {"position", k.position},
+          {"clock", {k.clock.offset, k.clock.last_dts, k.clock.started ? 1 : 0}},
+          {"open", k.open}};
+}
+Keyframe keyframe_from(const Json& j) {
+  Keyframe k;
+  j.at("pts").get_to(k.pts);
+  j.at("dts").get_to(k.dts);
+  j.at("position").get_to(k.position);
+  const Json& clock = j.at("clock");
+  k.clock = {clock.at(0).get<std::int64_t>(), clock.at(1).get<std::int64_t>(), clock.at(2).get<int>() != 0};
+  j.at("open").get_to(k.open);
+  return k;
+}
+
+Json differences(const std::vector<std::int64_t>& times, std::int64_t from) {
+  Json list = Json::array();
+  for (const std::int64_t t : times) {
+    list.push_back(t - from);
+    from = t;
+  }
+  return list;
+}
+std::vector<std::int64_t> times_from(const Json& list, std::int64_t from) {
+  std::vector<std::int64_t> times;
+  for (const Json& step : list) times.push_back(from += step.get<std::int64_t>());
+  return times;
+}
+
+Json to_json(const Chunk& c) {
+  Json segments = Json::array();
+  for (const PlannedSegment& s : c.segments)
+    segments.push_back({{"pts", s.pts}, {"duration", s.duration}, {"idr", differences(s.idr, s.pts)}});
+  return {{"index", c.index},
+          {"rungs", c.rungs},
+          {"begin", c.begin},
+          {"end", c.end},
+          {"frames", c.frames},
+          {"pts", differences(c.pts, c.begin)},
+          {"preroll", c.preroll},
+          {"seek", c.seek ? to_json(*c.seek) : Json()},
+          {"first_segment", c.first_segment},
+          {"first_fragment", c.first_fragment},
+          {"segments", std::move(segments)}};
+}
+Chunk chunk_from(const Json& j) {
+  Chunk c;
+  j.at("index").get_to(c.index);
+  j.at("rungs").get_to(c.rungs);
+  j.at("begin").get_to(c.begin);
+  j.at("end").get_to(c.end);
+  j.at("frames").get_to(c.frames);
+  c.pts = times_from(j.at("pts"), c.begin);
+  j.at("preroll").get_to(c.preroll);
+  if (!j.at("seek").is_null()) c.seek = keyframe_from(j.at("seek"));
+  j.at("first_segment").get_to(c.first_segment);
+  j.at("first_fragment").get_to(c.first_fragment);
+  for (const Json& s : j.at("segments")) {
+    PlannedSegment segment{s.at("pts").get<std::int64_t>(), s.at("duration").get<std::int64_t>(), {}};
+    segment.idr = times_from(s.at("idr"), segment.pts);
+    c.segments.push_back(std::move(segment));
+  }
+  return c;
+}
+
+Film film_from(const Json& j) {
+  Film film;
+  film.picture = picture_from_json(j.at("picture"));
+  j.at("format").get_to(film.format);
+  film.clock = clock_from(j.at("clock"));
+  film.rate = ratio_from(j.at("rate"));
+  film.speed = j.at("speed").get<std::string>() == "balanced" ? Speed::kBalanced : Speed::kFast;
+  j.at("decode_shift").get_to(film.decode_shift);
+  return film;
+}
+
+// A task comes from a job's arguments: what would make the encoder wander is refused.
+Result<void> check(const ChunkTask& task) {
+  const auto wrong = [](std::string_view what) {
+    return fail(Code::kInvalidArgument, fmt::format("chunk task: {} make no sense", what));
+  };
+  const Chunk& c = task.chunk;
+  const SourceClock& clock = task.film.clock;
+  if (clock.time_base.num <= 0 || clock.time_base.den <= 0 || clock.timescale <= 0 || clock.frame_ticks < 0)
+    return wrong("clock");
+  if (c.frames <= 0 || c.segments.empty() || c.end <= c.begin || c.segments.front().pts != c.begin)
+    return wrong("frames");
+  if (c.pts.empty() ? clock.frame_ticks <= 0 : static_cast<std::int64_t>(c.pts.size()) != c.frames)
+    return wrong("frame times");
+  if (c.rungs.empty()) return wrong("rungs");
+  for (const int rung : c.rungs)
+    if (rung < 0 || static_cast<std::size_t>(rung) >= task.film.rungs.size()) return wrong("rungs");
+  for (const PlannedSegment& s : c.segments)
+    if (s.idr.empty() || s.idr.front() != s.pts || s.duration <= 0) return wrong("segments");
+  return {};
+}
+
+}  // namespace
+
+Json to_json(const Film& film) {
+  Json rungs = Json::array();
+  for (const PlannedRung& r : film.rungs)
+    rungs.push_back({{"rung", to_json(r.rung)}, {"width", r.size.width}, {"height", r.size.height}});
+  return {{"picture", to_json(film.picture)},
+          {"format", film.format},
+          {"clock", to_json(film.clock)},
+          {"rate", to_json(film.rate)},
+          {"speed", film.speed == Speed::kBalanced ? "balanced" : "fast"},
+          {"decode_shift", film.decode_shift},
+          {"rungs", std::move(rungs)}};
+}
+
+Json to_json(const ChunkTask& task) {
+  return {{"film", to_json(task.film)}, {"chunk", to_json(task.chunk)}};
+}
+
+Result<Film> film_from_json(const Json& document) try {
+  Film film = film_from(document);
+  for (const Json& item : document.at("rungs")) {
+    SPOOL_ASSIGN(Rung rung, rung_from_json(item.at("rung"), film.rungs.size()));
+    film.rungs.push_back({std::move(rung), {item.at("width").get<int>(), item.at("height").get<int>()}});
+  }
+  return film;
+} catch (const Json::exception& e) {
+  return fail(Code::kInvalidArgument, fmt::format("film: {}", e.what()));
+}
+
+Result<ChunkTask> chunk_task_from_json(const Json& document) try {
+  ChunkTask task;
+  SPOOL_ASSIGN(task.film, film_from_json(document.at("film")));
+  task.chunk = chunk_from(document.at("chunk"));
+  SPOOL_TRY(check(task));
+  return task;
+} catch (const Json::exception& e) {
+  return fail(Code::kInvalidArgument, fmt::format("chunk task: {}", e.what()));
+}
+
+}  // namespace spool::media
