@@ -6,9 +6,9 @@ namespace spool::steps {
 namespace {
 
 MadeRendition made() {
-  MadeRendition m{"720p", "avc1.64001f", {}};
-  m.segments.push_back({4, 1000, 0, 360000, {{100, 400, 0, 180000}, {500, 500, 180000, 180000}}});
-  m.segments.push_back({5, 900, 360000, 360000, {{0, 900, 360000, 360000}}});
+  MadeRendition m{"720p", "avc1.64001f", 4, {}, false};
+  m.segments.push_back({0, 360000, 1000, {{100, 400, 0, 180000}, {500, 500, 180000, 180000}}});
+  m.segments.push_back({360000, 360000, 900, {{0, 900, 360000, 360000}}});
   return m;
 }
 
@@ -22,36 +22,41 @@ TEST(TranscodeShapes, AHostileReportIsRefused) {
   for (const auto& [pointer, value] : std::vector<std::pair<std::string, Json>>{{"/name", "../../etc"},
                                                                                 {"/name", ".spool"},
                                                                                 {"/name", ""},
-                                                                                {"/segments/0/0", -1},
-                                                                                {"/segments/1/0", 7},
-                                                                                {"/segments/0/1", 0},
-                                                                                {"/segments/0/3", 0},
-                                                                                {"/segments/0/4/1/1", 501},
-                                                                                {"/segments/0/4/1/0", 300},
+                                                                                {"/codecs", "avc1\"\n#EXT"},
+                                                                                {"/first", -1},
+                                                                                {"/first", 2000000000},
                                                                                 {"/segments/0", 3},
-                                                                                {"/segments/0/4/0/0", "zero"},
-                                                                                {"/codec", 5}}) {
+                                                                                {"/segments/0/bytes", 0},
+                                                                                {"/segments/0/idrs/1/1", 501},
+                                                                                {"/codecs", 5},
+                                                                                {"/complete", "yes"},
+                                                                                {"/segments", nullptr}}) {
     Json report = to_json(made());
     report[Json::json_pointer(pointer)] = value;
-    EXPECT_FALSE(made_from_json(report)) << pointer << " = " << value;
+    const bool null_list = pointer == "/segments";  // an empty list is no lie
+    EXPECT_EQ(made_from_json(report).has_value(), null_list) << pointer << " = " << value;
   }
   EXPECT_FALSE(made_from_json(Json::array()));
+  EXPECT_FALSE(all_made_from_json(Json::array()));
+  EXPECT_FALSE(all_made_from_json({{"renditions", {1}}}));
 }
 
 TEST(TranscodeShapes, APlanGoesThereAndBack) {
   TranscodePlan plan;
-  plan.video.push_back({"720p", "und", "", true, 1280, 720, 25, 1, 5000000, 0, 90000});
-  plan.audio.push_back({"audio-eng", "en", "Commentary", true, 0, 0, 0, 1, 128000, 2, 48000});
+  plan.renditions.resize(2);
+  plan.renditions[0].name = "720p";
+  plan.renditions[0].frame_rate = {30000, 1001};
+  plan.renditions[1].name = "audio-eng";
+  plan.renditions[1].kind = media::Rendition::Kind::kAudio;
+  plan.renditions[1].channels = 2;
   plan.segments = 32;
   const auto back = plan_from_json(to_json(plan));
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(to_json(*back), to_json(plan));
   EXPECT_FALSE(plan_from_json(Json::object()));
-}
-
-TEST(TranscodeShapes, SegmentNamesSortAsTheyPlay) {
-  EXPECT_EQ(segment_name("720p", 7), "720p/seg-00007.m4s");
-  EXPECT_LT(segment_name("720p", 99), segment_name("720p", 100));
+  Json bad = to_json(plan);
+  bad["renditions"][0]["name"] = "../x";
+  EXPECT_FALSE(plan_from_json(bad));
 }
 
 }  // namespace

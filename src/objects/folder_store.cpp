@@ -1,0 +1,202 @@
+#include "objects/folder_store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <system_error>
+
+#include "base/id.h"
+
+namespace spool {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kTemporaryPrefix[] = ".tmp-";
+
+tl::unexpected<Error> fail_key(int err, std::string_view key) {
+  return fail_errno(err, fmt::format("object {}", key));
+}
+
+Result<void> sync(int fd, std::string_view key) {
+  if (fsync(fd) != 0) return fail_key(errno, key);
+  return {};
+}
+
+// Gives the linked or named file `from` its final name at once, replacing what stood there.
+Result<void> rename_into(int folder, const std::string& from, const std::string& name, std::string_view key) {
+  if (renameat(folder, from.c_str(), folder, name.c_str()) == 0) return sync(folder, key);
+  const int err = errno;
+  unlinkat(folder, from.c_str(), 0);
+  return fail_key(err, key);
+}
+
+std::string temporary_name() {
+  return kTemporaryPrefix + Token::random().text().substr(0, 16);
+}
+
+Result<void> copy_bytes(int from, int to, std::string_view key) {
+  for (;;) {
+    const ssize_t n = copy_file_range(from, nullptr, to, nullptr, 1 << 30, 0);
+    if (n == 0) return {};
+    if (n < 0 && errno != EINTR) return fail_key(errno, key);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FolderStore>> FolderStore::at(const fs::path& root) {
+  std::error_code error;
+  fs::create_directories(root, error);
+  if (error)
+    return fail_errno(error.value(), fmt::format("cannot make the objects folder {}", root.string()));
+  SPOOL_ASSIGN(UniqueFd fd, open_file(root, O_PATH | O_DIRECTORY));
+  return std::unique_ptr<FolderStore>(new FolderStore(fs::absolute(root), std::move(fd)));
+}
+
+Result<FolderStore::Place> FolderStore::place(std::string_view key, bool make_folders) {
+  SPOOL_TRY(check_key(key));
+  UniqueFd folder(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!folder) return fail_key(errno, key);
+  for (std::size_t slash; (slash = key.find('/')) != std::string_view::npos; key.remove_prefix(slash + 1)) {
+    const std::string part(key.substr(0, slash));
+    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    UniqueFd next(openat(folder.get(), part.c_str(), kFlags));
+    if (!next && errno == ENOENT && make_folders) {
+      if (mkdirat(folder.get(), part.c_str(), 0755) != 0 && errno != EEXIST) return fail_key(errno, key);
+      if (UniqueFd above(openat(folder.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)); above)
+        SPOOL_TRY(sync(above.get(), key));
+      next = UniqueFd(openat(folder.get(), part.c_str(), kFlags));
+    }
+    if (!next) return fail_key(errno, key);
+    folder = std::move(next);
+  }
+  // The root is held as a path only: a folder that can be synced is opened from it.
+  UniqueFd readable(openat(folder.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!readable) return fail_key(errno, key);
+  return Place{std::move(readable), std::string(key)};
+}
+
+Result<UniqueFd> FolderStore::create() {
+  UniqueFd fd(openat(fd_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0644));
+  if (!fd) return fail_errno(errno, fmt::format("cannot write into {}", root_.string()));
+  return fd;
+}
+
+Result<void> FolderStore::commit(std::string_view key, int fd) {
+  SPOOL_TRY(sync(fd, key));
+  SPOOL_ASSIGN(const Place at, place(key, true));
+  const std::string temporary = temporary_name();
+  const std::string self = fmt::format("/proc/self/fd/{}", fd);
+  if (linkat(AT_FDCWD, self.c_str(), at.folder.get(), temporary.c_str(), AT_SYMLINK_FOLLOW) != 0)
+    return fail_key(errno, key);
+  return rename_into(at.folder.get(), temporary, at.name, key);
+}
+
+Result<void> FolderStore::put(std::string_view key, std::span<const std::byte> bytes) {
+  SPOOL_TRY(check_key(key));
+  SPOOL_ASSIGN(const UniqueFd fd, create());
+  if (auto written = write_all(fd.get(), bytes); !written)
+    return fail(Error{written.error().code, fmt::format("object {}: {}", key, written.error().message),
+                      written.error().native});
+  return commit(key, fd.get());
+}
+
+Result<UniqueFd> FolderStore::open_fd(std::string_view key) {
+  SPOOL_ASSIGN(const Place at, place(key, false));
+  UniqueFd fd(openat(at.folder.get(), at.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return fail_key(errno, key);
+  return fd;
+}
+
+Result<ByteSource> FolderStore::open(std::string_view key) {
+  SPOOL_ASSIGN(UniqueFd fd, open_fd(key));
+  return file_source(std::move(fd), std::string(key));
+}
+
+Result<std::string> FolderStore::get(std::string_view key, std::size_t most) {
+  SPOOL_ASSIGN(const ByteSource source, open(key));
+  if (source.size > most)
+    return fail(Code::kLimitExceeded, fmt::format("object {}: larger than {} bytes", key, most));
+  std::string text(source.size, '\0');
+  for (std::size_t at = 0; at < text.size();) {
+    SPOOL_ASSIGN(const std::size_t n,
+                 source.read_at(at, std::as_writable_bytes(std::span(text).subspan(at))));
+    if (n == 0) return fail(Code::kInternal, fmt::format("object {}: shorter than it was", key));
+    at += n;
+  }
+  return text;
+}
+
+Result<std::optional<ObjectInfo>> FolderStore::stat(std::string_view key) {
+  auto at = place(key, false);
+  if (!at && at.error().code == Code::kNotFound) return std::nullopt;
+  if (!at) return fail(at.error());
+  struct stat info {};
+  if (fstatat(at->folder.get(), at->name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    return fail_key(errno, key);
+  }
+  if (!S_ISREG(info.st_mode)) return std::nullopt;
+  return ObjectInfo{std::string(key), info.st_size};
+}
+
+Result<std::vector<ObjectInfo>> FolderStore::list(std::string_view prefix) {
+  if (!prefix.empty()) SPOOL_TRY(check_key(prefix));
+  std::vector<ObjectInfo> found;
+  std::error_code error;
+  const fs::path top = prefix.empty() ? root_ : root_ / prefix;
+  fs::recursive_directory_iterator it(top, fs::directory_options::none, error);
+  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) return found;
+  for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    std::error_code gone;  // between the listing and the look at it
+    if (!it->is_regular_file(gone) || it->is_symlink(gone)) continue;
+    if (it->path().filename().string().starts_with(kTemporaryPrefix)) continue;
+    const auto bytes = static_cast<std::int64_t>(it->file_size(gone));
+    if (!gone) found.push_back({it->path().lexically_relative(root_).string(), bytes});
+  }
+  if (error) return fail_errno(error.value(), fmt::format("listing {}", top.string()));
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+  return found;
+}
+
+Result<void> FolderStore::copy(std::string_view from, std::string_view to) {
+  SPOOL_ASSIGN(const Place source, place(from, false));
+  SPOOL_ASSIGN(const Place target, place(to, true));
+  const std::string temporary = temporary_name();
+  if (linkat(source.folder.get(), source.name.c_str(), target.folder.get(), temporary.c_str(), 0) == 0) {
+    // rename() of two names of one file does nothing and leaves both.
+    SPOOL_TRY(rename_into(target.folder.get(), temporary, target.name, to));
+    unlinkat(target.folder.get(), temporary.c_str(), 0);
+    return {};
+  }
+  if (errno == ENOENT) return fail_key(errno, from);
+  SPOOL_ASSIGN(const UniqueFd in, open_fd(from));
+  SPOOL_ASSIGN(const UniqueFd out, create());
+  SPOOL_TRY(copy_bytes(in.get(), out.get(), to));
+  return commit(to, out.get());
+}
+
+Result<void> FolderStore::remove(std::string_view key) {
+  auto at = place(key, false);
+  if (!at && at.error().code == Code::kNotFound) return {};
+  if (!at) return fail(at.error());
+  if (unlinkat(at->folder.get(), at->name.c_str(), 0) != 0 && errno != ENOENT) return fail_key(errno, key);
+  return {};
+}
+
+Result<void> FolderStore::remove_all(std::string_view prefix) {
+  SPOOL_TRY(check_key(prefix));
+  std::error_code error;
+  fs::remove_all(root_ / prefix, error);
+  if (error) return fail_errno(error.value(), fmt::format("removing {}", prefix));
+  return {};
+}
+
+}  // namespace spool

@@ -1,0 +1,49 @@
+// ObjectStore: bytes by key. What media is read from and outputs are written to.
+//
+// A key is "a/b/c": relative, '/'-separated, no empty part, no "." or "..", no control character, at most
+// 1024 bytes. A put is atomic and durable: readers see nothing or the whole. Thread-safe.
+// tests/contract/object_store_contract.h is the full description.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace spool {
+
+struct ObjectInfo {
+  std::string key;
+  std::int64_t bytes = 0;
+};
+
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+
+  virtual Result<void> put(std::string_view key, std::span<const std::byte> bytes) = 0;
+  // Errors: kNotFound; kLimitExceeded beyond `most` bytes.
+  virtual Result<std::string> get(std::string_view key, std::size_t most = 64u << 20) = 0;
+  // Ranged reads. Errors: kNotFound.
+  virtual Result<ByteSource> open(std::string_view key) = 0;
+  // nullopt: there is none.
+  virtual Result<std::optional<ObjectInfo>> stat(std::string_view key) = 0;
+  // Everything whose key begins with prefix + "/" (all when empty), in order of keys.
+  virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix) = 0;
+  // Replaces `to`, whole or not at all. Errors: kNotFound.
+  virtual Result<void> copy(std::string_view from, std::string_view to) = 0;
+  // Of one object, or of all below a prefix. What is not there is no error.
+  virtual Result<void> remove(std::string_view key) = 0;
+  virtual Result<void> remove_all(std::string_view prefix) = 0;
+};
+
+// Errors: kInvalidArgument naming what is wrong with the key.
+[[nodiscard]] Result<void> check_key(std::string_view key);
+
+}  // namespace spool

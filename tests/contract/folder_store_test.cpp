@@ -1,0 +1,58 @@
+#include "objects/folder_store.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/temporary_folder.h"
+#include "contract/object_store_contract.h"
+
+namespace spool {
+namespace {
+
+// Owns its folder as well.
+struct TemporaryFolderStore : ObjectStore {
+  TemporaryFolder folder;
+  std::unique_ptr<FolderStore> inner = FolderStore::at(folder.path() / "objects").value();
+  Result<void> put(std::string_view k, std::span<const std::byte> b) override { return inner->put(k, b); }
+  Result<std::string> get(std::string_view k, std::size_t most) override { return inner->get(k, most); }
+  Result<ByteSource> open(std::string_view k) override { return inner->open(k); }
+  Result<std::optional<ObjectInfo>> stat(std::string_view k) override { return inner->stat(k); }
+  Result<std::vector<ObjectInfo>> list(std::string_view p) override { return inner->list(p); }
+  Result<void> copy(std::string_view f, std::string_view t) override { return inner->copy(f, t); }
+  Result<void> remove(std::string_view k) override { return inner->remove(k); }
+  Result<void> remove_all(std::string_view p) override { return inner->remove_all(p); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Folder, ObjectStoreContract,
+                         testing::Values(ObjectStoreMaker{
+                             "folder", [] { return std::make_unique<TemporaryFolderStore>(); }}));
+
+TEST(FolderStore, ALinkPlantedBelowTheRootIsNotFollowed) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(write_file_atomic(folder.path() / "secret", std::as_bytes(std::span("s", 1))));
+  const auto store = FolderStore::at(folder.path() / "objects").value();
+  ASSERT_EQ(symlink("../secret", (folder.path() / "objects/link").c_str()), 0);
+  ASSERT_EQ(symlink("..", (folder.path() / "objects/up").c_str()), 0);
+  EXPECT_FALSE(store->get("link", 100));
+  EXPECT_FALSE(store->get("up/secret", 100));
+  EXPECT_TRUE(store->list("").value().empty());
+}
+
+TEST(FolderStore, AFileThatWasNeverCommittedLeavesNothing) {
+  const TemporaryFolder folder;
+  const auto store = FolderStore::at(folder.path()).value();
+  {
+    const UniqueFd fd = store->create().value();
+    ASSERT_TRUE(write_all(fd.get(), std::as_bytes(std::span("half", 4))));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(FolderStore, AFolderThatCannotBeMadeIsNamed) {
+  const auto store = FolderStore::at("/proc/no/such");
+  ASSERT_FALSE(store);
+  EXPECT_NE(store.error().message.find("/proc/no/such"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace spool
