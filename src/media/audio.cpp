@@ -1,0 +1,223 @@
+#include "media/audio.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+extern "C" {
+#include <libavutil/channel_layout.h>
+}
+
+namespace spool::media {
+namespace {
+
+constexpr double kFillUpSeconds = 0.5;
+
+// Rates that every AAC player plays: the source's where it is one, else the nearest family.
+int rate_for(int source_rate) {
+  if (source_rate == 44100 || source_rate == 48000) return source_rate;
+  return source_rate > 11025 && source_rate % 11025 == 0 ? 44100 : 48000;
+}
+
+int channels_for(int source_channels, bool keep) {
+  if (source_channels <= 2) return std::max(source_channels, 1);
+  return keep ? std::min(source_channels == 4 ? 4 : source_channels, 6) : 2;
+}
+
+std::int64_t bits_for(const AudioTask& task, int channels) {
+  if (channels == 1) return task.bits_per_second * 3 / 4;
+  return task.bits_per_second * channels / 2;
+}
+
+Result<av::CodecContext> open_encoder(int rate, int channels, std::int64_t bits_per_second) {
+  const AVCodec* codec = avcodec_find_encoder_by_name("aac");
+  if (codec == nullptr) return fail(Code::kUnsupported, "this build of FFmpeg has no AAC encoder");
+  av::CodecContext encoder(avcodec_alloc_context3(codec));
+  encoder->sample_rate = rate;
+  encoder->sample_fmt = AV_SAMPLE_FMT_FLTP;
+  encoder->bit_rate = bits_per_second;
+  encoder->time_base = {1, rate};
+  av_channel_layout_default(&encoder->ch_layout, channels);
+  encoder->thread_count = 1;
+  // Bit-exact: without it the first packet names the library's version.
+  encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_BITEXACT;
+  if (const int err = avcodec_open2(encoder.get(), codec, nullptr); err < 0)
+    return av::fail_av(err, "opening the AAC encoder");
+  return encoder;
+}
+
+// Packets become segments: cut at the packet nearest to each border.
+class Segmenter {
+ public:
+  Segmenter(const AudioTask& task, const AudioSink& sink, CmafTrack track)
+      : task_(task), sink_(sink), track_(std::move(track)) {
+    next_border_ = border(1);
+  }
+
+  Result<void> add(Sample sample) {
+    if (!samples_.empty() && sample.pts + frame_ / 2 >= next_border_) SPOOL_TRY(deliver());
+    samples_.push_back(std::move(sample));
+    return {};
+  }
+  Result<void> deliver() {
+    if (samples_.empty()) return {};
+    SPOOL_ASSIGN(const Segment segment,
+                 cmaf_segment(track_, false, static_cast<std::uint32_t>(index_ + 1), samples_));
+    samples_.clear();
+    SPOOL_TRY(sink_.segment(index_, segment));
+    next_border_ = border(++index_ + 1);
+    return {};
+  }
+  std::vector<Sample>& pending() { return samples_; }
+
+ private:
+  // In samples.
+  [[nodiscard]] std::int64_t border(std::size_t index) const {
+    double seconds = 0;
+    if (index < task_.borders.size()) {
+      seconds = task_.borders[index];
+    } else {
+      const double last = task_.borders.empty() ? 0 : task_.borders.back();
+      const auto beyond = index - (task_.borders.empty() ? 0 : task_.borders.size() - 1);
+      seconds = last + double(beyond) * task_.segment_seconds;
+    }
+    return std::llround(seconds * track_.timescale);
+  }
+
+  const AudioTask& task_;
+  const AudioSink& sink_;
+  CmafTrack track_;
+  std::int64_t frame_ = 1024;
+  std::vector<Sample> samples_;
+  std::size_t index_ = 0;
+  std::int64_t next_border_ = 0;
+};
+
+class Encoding {
+ public:
+  Encoding(const AudioTask& task, const AudioSink& sink, av::CodecContext encoder)
+      : encoder_(std::move(encoder)),
+        segmenter_(task, sink,
+                   {.timescale = static_cast<std::uint32_t>(encoder_->sample_rate),
+                    .language = task.language,
+                    .shift = encoder_->initial_padding}) {}
+
+  Result<AudioFormat> format(const AudioTask& task) const {
+    const av::CodecParameters parameters(avcodec_parameters_alloc());
+    avcodec_parameters_from_context(parameters.get(), encoder_.get());
+    AudioFormat format;
+    format.sample_rate = encoder_->sample_rate;
+    format.channels = encoder_->ch_layout.nb_channels;
+    format.priming = encoder_->initial_padding;
+    format.bits_per_second = encoder_->bit_rate;
+    SPOOL_ASSIGN(format.codecs, codec_string(*parameters));
+    SPOOL_ASSIGN(
+        format.init,
+        cmaf_init_segment(*parameters, {.timescale = static_cast<std::uint32_t>(encoder_->sample_rate),
+                                        .language = task.language,
+                                        .shift = encoder_->initial_padding}));
+    return format;
+  }
+
+  // Whole frames; at the end also the rest.
+  Result<void> drain(AudioPlacement& placement, bool all) {
+    for (;;) {
+      const int count = static_cast<int>(std::min<std::int64_t>(placement.ready(), encoder_->frame_size));
+      if (count == 0 || (count < encoder_->frame_size && !all)) return {};
+      auto frame = av::make_frame();
+      frame->nb_samples = count;
+      frame->format = AV_SAMPLE_FMT_FLTP;
+      frame->sample_rate = encoder_->sample_rate;
+      av_channel_layout_copy(&frame->ch_layout, &encoder_->ch_layout);
+      if (const int err = av_frame_get_buffer(frame.get(), 0); err < 0)
+        return av::fail_av(err, "audio: a frame");
+      placement.take(count, *frame);
+      frame->pts = sent_;
+      sent_ += count;
+      SPOOL_TRY(send(frame.get()));
+    }
+  }
+
+  Result<std::int64_t> finish() {
+    SPOOL_TRY(send(nullptr));
+    // The last packet is whole, what it shows is not: its duration says where the sound ends.
+    auto& pending = segmenter_.pending();
+    while (!pending.empty() && pending.back().pts >= sent_) pending.pop_back();
+    if (!pending.empty()) pending.back().duration = sent_ - pending.back().pts;
+    SPOOL_TRY(segmenter_.deliver());
+    return sent_;
+  }
+
+ private:
+  Result<void> send(const AVFrame* frame) {
+    if (const int err = avcodec_send_frame(encoder_.get(), frame); err < 0)
+      return av::fail_av(err, "encoding audio");
+    for (;;) {
+      const auto packet = av::make_packet();
+      const int err = avcodec_receive_packet(encoder_.get(), packet.get());
+      if (err == AVERROR(EAGAIN) || err == AVERROR_EOF) return {};
+      if (err < 0) return av::fail_av(err, "encoding audio");
+      Sample sample;
+      sample.pts = sample.dts = next_pts_;
+      sample.duration = encoder_->frame_size;
+      sample.sync = true;
+      const auto bytes = std::as_bytes(std::span(packet->data, static_cast<std::size_t>(packet->size)));
+      sample.data.assign(bytes.begin(), bytes.end());
+      next_pts_ += encoder_->frame_size;
+      if (sample.pts < sent_ || frame != nullptr) SPOOL_TRY(segmenter_.add(std::move(sample)));
+    }
+  }
+
+  av::CodecContext encoder_;
+  Segmenter segmenter_;
+  std::int64_t sent_ = 0;
+  std::int64_t next_pts_ = -std::int64_t(encoder_->initial_padding);
+};
+
+}  // namespace
+
+Result<AudioReport> encode_audio(ByteSource source, const AudioTask& task, const AudioSink& sink,
+                                 std::stop_token stop) {
+  const std::string name = source.name;
+  SPOOL_ASSIGN(auto reader, AudioReader::open(std::move(source), task.stream, stop));
+  SPOOL_ASSIGN(auto first, reader.next());
+  if (!first)
+    return fail(Code::kCorruptInput, fmt::format("{}: no sound could be decoded from its audio track", name));
+
+  const AVFrame& sound = *first->frame;
+  const AudioShape shape{rate_for(sound.sample_rate),
+                         channels_for(sound.ch_layout.nb_channels, task.keep_channels),
+                         std::pow(10.0, task.gain_db / 20)};
+  SPOOL_ASSIGN(auto encoder, open_encoder(shape.rate, shape.channels, bits_for(task, shape.channels)));
+  Encoding encoding(task, sink, std::move(encoder));
+  SPOOL_ASSIGN(const AudioFormat format, encoding.format(task));
+  SPOOL_TRY(sink.format(format));
+
+  AudioPlacement placement(shape, task.begin_seconds.value_or(first->seconds.value_or(0)));
+  const auto film = [&](double seconds) { return std::llround(seconds * shape.rate); };
+  const std::int64_t most = task.cut && task.film_seconds ? film(*task.film_seconds) : INT64_MAX;
+  for (auto decoded = std::move(first); decoded && placement.placed() < most;) {
+    if (stop.stop_requested())
+      return fail(Code::kCancelled, fmt::format("{}: stopped while encoding audio", name));
+    SPOOL_TRY(placement.add(*decoded));
+    if (placement.placed() < most) SPOOL_TRY(encoding.drain(placement, false));
+    if (sink.progress) sink.progress(reader.fraction());
+    SPOOL_ASSIGN(decoded, reader.next());
+  }
+  const std::int64_t film_end = task.film_seconds ? film(*task.film_seconds) : 0;
+  const bool short_of = task.film_seconds && placement.placed() < film(*task.film_seconds - kFillUpSeconds);
+  SPOOL_TRY(placement.finish(short_of ? film_end : 0, most));
+  if (placement.placed() == 0)
+    return fail(Code::kCorruptInput,
+                fmt::format("{}: its audio track has no sound in the film's time", name));
+  SPOOL_TRY(encoding.drain(placement, true));
+  AudioReport report;
+  SPOOL_ASSIGN(report.samples, encoding.finish());
+  report.filled = placement.filled();
+  report.cut_seconds = placement.cut_seconds();
+  report.damaged_packets = reader.damaged_packets();
+  return report;
+}
+
+}  // namespace spool::media
