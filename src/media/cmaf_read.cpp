@@ -11,6 +11,7 @@ namespace spool::media {
 namespace {
 
 using View = std::span<const std::byte>;
+constexpr std::uint64_t kMostMoofBytes = 64 << 20;
 
 tl::unexpected<Error> cut_off(const char* box) {
   return fail(Code::kCorruptInput, fmt::format("the '{}' box is cut off", box));
@@ -206,6 +207,19 @@ Result<InitSegment> read_init_segment(View bytes) {
   return init;
 }
 
+namespace {
+Result<void> samples_lie_within(const std::vector<StoredFragment>& fragments, std::uint64_t size) {
+  for (const StoredFragment& fragment : fragments) {
+    for (const StoredSample& sample : fragment.samples) {
+      if (sample.offset > size || sample.size > size - sample.offset)
+        return fail(Code::kCorruptInput,
+                    fmt::format("a sample of fragment {} lies outside", fragment.sequence));
+    }
+  }
+  return {};
+}
+}  // namespace
+
 Result<std::vector<StoredFragment>> read_segment(View bytes) {
   SPOOL_ASSIGN(const auto boxes, boxes_in(bytes));
   std::vector<StoredFragment> fragments;
@@ -216,14 +230,47 @@ Result<std::vector<StoredFragment>> read_segment(View bytes) {
     }
     if (!fragments.empty()) fragments.back().size = box.offset + box.size - fragments.back().offset;
   }
-  for (const StoredFragment& fragment : fragments) {
-    for (const StoredSample& sample : fragment.samples) {
-      if (sample.offset > bytes.size() || sample.size > bytes.size() - sample.offset)
-        return fail(Code::kCorruptInput,
-                    fmt::format("a sample of fragment {} lies outside", fragment.sequence));
-    }
-  }
+  SPOOL_TRY(samples_lie_within(fragments, bytes.size()));
   return fragments;
+}
+
+Result<std::vector<StoredFragment>> read_segment(const ByteSource& segment) {
+  std::vector<StoredFragment> fragments;
+  Bytes box;
+  for (std::uint64_t at = 0; at < segment.size;) {
+    box.resize(static_cast<std::size_t>(std::min<std::uint64_t>(16, segment.size - at)));
+    SPOOL_TRY(read_exactly(segment, at, box));
+    FieldReader header(box);
+    std::uint64_t size = header.u32();
+    const std::uint32_t type = header.u32();
+    if (size == 1) size = header.u64();
+    if (!header.ok() || size < 8 || size > segment.size - at)
+      return fail(Code::kCorruptInput, fmt::format("{}: a box at byte {} does not fit", segment.name, at));
+    if (type == fourcc("moof")) {
+      if (size > kMostMoofBytes)
+        return fail(Code::kLimitExceeded, fmt::format("{}: a huge moof", segment.name));
+      box.resize(static_cast<std::size_t>(size));
+      SPOOL_TRY(read_exactly(segment, at, box));
+      BoxReader reader(box);
+      SPOOL_ASSIGN(auto moof, reader.next());
+      moof->offset = static_cast<std::size_t>(at);
+      SPOOL_ASSIGN(StoredFragment fragment, read_movie_fragment(*moof));
+      fragments.push_back(std::move(fragment));
+    }
+    at += size;
+    if (!fragments.empty()) fragments.back().size = at - fragments.back().offset;
+  }
+  SPOOL_TRY(samples_lie_within(fragments, segment.size));
+  return fragments;
+}
+
+Result<void> read_exactly(const ByteSource& source, std::uint64_t offset, std::span<std::byte> into) {
+  for (std::size_t done = 0; done < into.size();) {
+    SPOOL_ASSIGN(const std::size_t got, source.read_at(offset + done, into.subspan(done)));
+    if (got == 0) return fail(Code::kCorruptInput, fmt::format("{}: shorter than it was", source.name));
+    done += got;
+  }
+  return {};
 }
 
 }  // namespace spool::media

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "media/sample.h"
 
 namespace spool::media {
@@ -43,5 +44,11 @@ struct StoredFragment {
 };
 // A whole segment, or a byte range of one.
 [[nodiscard]] Result<std::vector<StoredFragment>> read_segment(std::span<const std::byte> bytes);
+// The same without reading the media: only the headers are fetched.
+[[nodiscard]] Result<std::vector<StoredFragment>> read_segment(const ByteSource& segment);
+
+// Errors: kCorruptInput when the source ends before.
+[[nodiscard]] Result<void> read_exactly(const ByteSource& source, std::uint64_t offset,
+                                        std::span<std::byte> into);
 
 }  // namespace spool::media
