@@ -1,0 +1,61 @@
+#include "steps/attempt_files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+namespace spool::steps {
+namespace {
+
+constexpr std::string_view kOurs = ".spool/";
+
+bool stands_in(const Json& value, std::string_view reference) {
+  if (value.is_string()) return value.get_ref<const std::string&>() == reference;
+  if (!value.is_structured()) return false;
+  for (const Json& item : value)
+    if (stands_in(item, reference)) return true;
+  return false;
+}
+
+}  // namespace
+
+std::string attempts_prefix(const Uuid& job) {
+  return fmt::format("{}attempts/{}", kOurs, job.text());
+}
+std::string attempt_prefix(const Uuid& job, const Token& token) {
+  return fmt::format("{}/{}", attempts_prefix(job), token.text());
+}
+
+Result<UniqueFd> FolderAttemptFiles::open_input(const Claim& claim, std::string_view reference) {
+  if (!stands_in(claim.args, reference))
+    return fail(Code::kPermissionDenied, fmt::format("'{}' is not an input of this job", reference));
+  if (const auto it = rules_.named.find(reference); it != rules_.named.end())
+    return open_file(it->second, O_RDONLY);
+  if (reference.starts_with("object:")) {
+    const std::string_view key = reference.substr(7);
+    if (key.starts_with(kOurs))
+      return fail(Code::kPermissionDenied, fmt::format("'{}' is spool's own", reference));
+    return objects_.open_fd(key);
+  }
+  if (reference.starts_with("file:/")) {
+    if (!rules_.local_files)
+      return fail(
+          Code::kPermissionDenied,
+          fmt::format("'{}': files of this machine may not be read here; upload it, or start the worker with "
+                      "--allow-local-files",
+                      reference));
+    return open_file(std::string(reference.substr(5)), O_RDONLY);
+  }
+  return fail(Code::kInvalidArgument, fmt::format("'{}' is no input: object:KEY or file:/PATH", reference));
+}
+
+Result<UniqueFd> FolderAttemptFiles::create_output(const Claim&, std::string_view name) {
+  SPOOL_TRY(check_key(name));
+  return objects_.create();
+}
+
+Result<void> FolderAttemptFiles::commit_output(const Claim& claim, std::string_view name, int fd) {
+  SPOOL_TRY(check_key(name));
+  return objects_.commit(fmt::format("{}/{}", attempt_prefix(claim.job, claim.token), name), fd);
+}
+
+}  // namespace spool::steps

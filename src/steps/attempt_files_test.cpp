@@ -1,0 +1,64 @@
+#include "steps/attempt_files.h"
+
+#include <gtest/gtest.h>
+
+#include "base/temporary_folder.h"
+
+namespace spool::steps {
+namespace {
+
+class AttemptFilesTest : public testing::Test {
+ protected:
+  static std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+  Claim claim(Json args) {
+    Claim c;
+    c.job = Uuid::v7();
+    c.token = Token::random();
+    c.args = std::move(args);
+    return c;
+  }
+  TemporaryFolder folder_;
+  std::unique_ptr<FolderStore> objects_ = FolderStore::at(folder_.path() / "objects").value();
+};
+
+TEST_F(AttemptFilesTest, OnlyWhatStandsInTheArgsCanBeOpened) {
+  ASSERT_TRUE(objects_->put("films/a.mp4", bytes("a")));
+  ASSERT_TRUE(objects_->put("films/b.mp4", bytes("b")));
+  FolderAttemptFiles files(*objects_, {});
+  const Claim c = claim({{"inputs", {"object:films/a.mp4"}}});
+  EXPECT_TRUE(files.open_input(c, "object:films/a.mp4"));
+  EXPECT_EQ(files.open_input(c, "object:films/b.mp4").error().code, Code::kPermissionDenied);
+}
+
+TEST_F(AttemptFilesTest, SpoolsOwnFilesAreNobodysInput) {
+  ASSERT_TRUE(objects_->put(".spool/spool.db", bytes("secret")));
+  FolderAttemptFiles files(*objects_, {});
+  const Claim c = claim({{"input", "object:.spool/spool.db"}});
+  EXPECT_EQ(files.open_input(c, "object:.spool/spool.db").error().code, Code::kPermissionDenied);
+}
+
+TEST_F(AttemptFilesTest, LocalFilesNeedTheOperatorsLeave) {
+  const std::string path = folder_.path() / "film.mp4";
+  ASSERT_TRUE(write_file_atomic(path, bytes("film")));
+  const Claim c = claim({{"input", "file:" + path}, {"other", "source:0"}, {"wrong", "http://x/"}});
+  FolderAttemptFiles strict(*objects_, {});
+  EXPECT_EQ(strict.open_input(c, "file:" + path).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(strict.open_input(c, "http://x/").error().code, Code::kInvalidArgument);
+  FolderAttemptFiles open(*objects_, {{{"source:0", path}}, true});
+  EXPECT_TRUE(open.open_input(c, "file:" + path));
+  EXPECT_TRUE(open.open_input(c, "source:0"));
+}
+
+TEST_F(AttemptFilesTest, OutputsGoBelowTheAttemptsOwnPrefix) {
+  FolderAttemptFiles files(*objects_, {});
+  const Claim c = claim(Json::object());
+  const UniqueFd fd = files.create_output(c, "720p/init.mp4").value();
+  ASSERT_TRUE(write_all(fd.get(), bytes("init")));
+  ASSERT_TRUE(files.commit_output(c, "720p/init.mp4", fd.get()));
+  EXPECT_EQ(objects_->get(attempt_prefix(c.job, c.token) + "/720p/init.mp4", 100).value(), "init");
+  EXPECT_FALSE(files.create_output(c, "../../x"));
+  EXPECT_FALSE(files.commit_output(c, "/etc/x", fd.get()));
+}
+
+}  // namespace
+}  // namespace spool::steps

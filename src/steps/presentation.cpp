@@ -1,0 +1,152 @@
+#include "steps/presentation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace spool::steps {
+
+using media::Rendition;
+
+Presentation::Presentation(ObjectStore& objects, std::string destination, TranscodePlan plan)
+    : objects_(objects), destination_(std::move(destination)), plan_(std::move(plan)) {
+  for (const Rendition& rendition : plan_.renditions) tracks_.push_back({rendition, {}, false, 0});
+}
+
+std::string Presentation::key(const std::string& name) const {
+  return destination_.empty() ? name : destination_ + "/" + name;
+}
+
+Presentation::Track* Presentation::find(const std::string& name) {
+  const auto it =
+      std::find_if(tracks_.begin(), tracks_.end(), [&](const Track& t) { return t.rendition.name == name; });
+  return it == tracks_.end() ? nullptr : &*it;
+}
+
+// An output that is there with its size is there: every attempt of a job makes the same bytes.
+Result<void> Presentation::place_one(const std::string& prefix, const std::string& name, std::int64_t bytes) {
+  SPOOL_ASSIGN(const auto there, objects_.stat(key(name)));
+  if (there && (bytes < 0 || there->bytes == bytes)) return {};
+  return objects_.copy(prefix + "/" + name, key(name));
+}
+
+Result<void> Presentation::place(const std::string& prefix, const MadeRendition& made, const Track& track) {
+  const std::string folder = made.name + "/";
+  if (!made.codecs.empty() && track.rendition.kind != Rendition::Kind::kSubtitles)
+    SPOOL_TRY(place_one(prefix, folder + "init.mp4", -1));
+  const auto known = static_cast<int>(track.rendition.segments.size());
+  for (std::size_t i = 0; i < made.segments.size(); ++i) {
+    const int index = made.first_segment + static_cast<int>(i);
+    if (index < known || track.waiting.contains(index)) continue;
+    SPOOL_TRY(place_one(prefix,
+                        folder + media::segment_name(static_cast<std::size_t>(index), track.rendition.kind),
+                        made.segments[i].bytes));
+  }
+  return {};
+}
+
+Result<void> Presentation::add(const std::string& prefix, const std::vector<MadeRendition>& all) {
+  for (const MadeRendition& made : all) {
+    Track* track = find(made.name);
+    if (track == nullptr)
+      return fail(Code::kInvalidArgument,
+                  fmt::format("a child reported '{}', which was not planned", made.name));
+    if (track->rendition.kind == Rendition::Kind::kVideo &&
+        made.first_segment + static_cast<int>(made.segments.size()) > plan_.segments)
+      return fail(Code::kInvalidArgument,
+                  fmt::format("{}: a child reported segments beyond the plan", made.name));
+    SPOOL_TRY(place(prefix, made, *track));
+    if (!made.codecs.empty()) track->rendition.codecs = made.codecs;
+    auto& segments = track->rendition.segments;
+    for (std::size_t i = 0; i < made.segments.size(); ++i)
+      if (const int index = made.first_segment + static_cast<int>(i);
+          index >= static_cast<int>(segments.size()))
+        track->waiting.emplace(index, made.segments[i]);
+    for (auto it = track->waiting.begin();
+         it != track->waiting.end() && it->first == static_cast<int>(segments.size());
+         it = track->waiting.erase(it))
+      segments.push_back(std::move(it->second));
+    track->whole = track->whole || made.complete;
+  }
+  return {};
+}
+
+Result<void> Presentation::put(const std::string& name, const std::string& text) {
+  return objects_.put(key(name), std::as_bytes(std::span(text)));
+}
+
+Result<void> Presentation::write_media_playlists(const Track& track) {
+  const std::string folder = track.rendition.name + "/";
+  SPOOL_TRY(put(folder + "playlist.m3u8", media::hls_media_playlist(track.rendition, plan_.target_seconds)));
+  if (track.rendition.kind == Rendition::Kind::kVideo)
+    SPOOL_TRY(
+        put(folder + "iframes.m3u8", media::hls_iframe_playlist(track.rendition, plan_.target_seconds)));
+  return {};
+}
+
+std::vector<Rendition> Presentation::renditions() const {
+  std::vector<Rendition> all;
+  for (const Track& track : tracks_) all.push_back(track.rendition);
+  return all;
+}
+
+Result<void> Presentation::write_growing() {
+  bool every_one_begins = true;
+  for (Track& track : tracks_) {
+    const bool begins = !track.rendition.segments.empty() && !track.rendition.codecs.empty();
+    every_one_begins = every_one_begins && (begins || track.rendition.kind == Rendition::Kind::kSubtitles);
+    if (!begins || track.written == track.rendition.segments.size()) continue;
+    SPOOL_TRY(write_media_playlists(track));
+    track.written = track.rendition.segments.size();
+  }
+  if (!every_one_begins || master_written_) return {};
+  SPOOL_TRY(put("master.m3u8", media::hls_master(renditions(), plan_.target_seconds)));
+  master_written_ = true;
+  return {};
+}
+
+Result<void> Presentation::write_final() {
+  for (Track& track : tracks_) {
+    Rendition& r = track.rendition;
+    const bool video = r.kind == Rendition::Kind::kVideo;
+    if (!track.waiting.empty() || r.segments.empty() ||
+        (video ? static_cast<int>(r.segments.size()) != plan_.segments : !track.whole))
+      return fail(Code::kInternal, fmt::format("{}: segment {} of it is missing", r.name, r.segments.size()));
+    r.complete = true;
+    SPOOL_TRY(write_media_playlists(track));
+  }
+  SPOOL_TRY(put("manifest.mpd", media::dash_mpd(renditions(), plan_.target_seconds)));
+  return put("master.m3u8", media::hls_master(renditions(), plan_.target_seconds));
+}
+
+Json Presentation::playable() const {
+  Json out = Json::object();
+  for (const Track& track : tracks_)
+    if (track.written > 0) out["playlists"].push_back(key(track.rendition.name + "/playlist.m3u8"));
+  if (master_written_) out["master"] = key("master.m3u8");
+  return out;
+}
+
+Json Presentation::summary() const {
+  Json list = Json::array();
+  for (const Track& track : tracks_) {
+    const Rendition& r = track.rendition;
+    std::int64_t bytes = 0;
+    for (const media::PackagedSegment& s : r.segments) bytes += s.bytes;
+    const auto rate = media::measured_bandwidth(r, plan_.target_seconds);
+    Json item = {{"name", r.name},
+                 {"playlist", key(r.name + "/playlist.m3u8")},
+                 {"codecs", r.codecs},
+                 {"segments", r.segments.size()},
+                 {"bytes", bytes},
+                 {"bandwidth", rate.peak},
+                 {"average_bandwidth", rate.average}};
+    if (r.kind == Rendition::Kind::kVideo) item.update({{"width", r.width}, {"height", r.height}});
+    if (r.kind != Rendition::Kind::kVideo) item["language"] = r.language;
+    list.push_back(std::move(item));
+  }
+  return {{"master", key("master.m3u8")}, {"manifest", key("manifest.mpd")}, {"seconds", plan_.seconds},
+          {"frames", plan_.frames},       {"renditions", std::move(list)},   {"notes", plan_.notes}};
+}
+
+}  // namespace spool::steps

@@ -1,0 +1,57 @@
+// Presentation: what players see of one transcode. Winners' outputs are copied to their places and the
+// playlists are written over the contiguous prefix, in order and whole: segments before the playlists that
+// name them.
+//
+// Everything is idempotent: after a crash a new Presentation is told the same again. One thread at a time.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "objects/object_store.h"
+#include "steps/transcode_shapes.h"
+
+namespace spool::steps {
+
+class Presentation {
+ public:
+  // `destination`: the prefix of the finished outputs; empty: the root of the store.
+  Presentation(ObjectStore& objects, std::string destination, TranscodePlan plan);
+
+  // What an attempt made, below `prefix`. Errors: kInvalidArgument for renditions that were not planned,
+  // kNotFound when an output is missing.
+  Result<void> add(const std::string& prefix, const std::vector<MadeRendition>& made);
+
+  // Playlists that grow; the master once every video and audio rendition can begin.
+  Result<void> write_growing();
+  // The final ones, and the DASH manifest. Errors: kInternal naming a rendition with a hole.
+  Result<void> write_final();
+
+  // What is playable by now: keys of the master (if it is there) and of the lowest rung's playlist.
+  [[nodiscard]] Json playable() const;
+  [[nodiscard]] Json summary() const;
+
+ private:
+  struct Track {
+    media::Rendition rendition;                     // with its contiguous segments
+    std::map<int, media::PackagedSegment> waiting;  // ahead of a hole
+    bool whole = false;                             // no more will come after those in `waiting`
+    std::size_t written = 0;                        // segments in the playlist on disk
+  };
+  Track* find(const std::string& name);
+  Result<void> place(const std::string& prefix, const MadeRendition& made, const Track& track);
+  Result<void> place_one(const std::string& prefix, const std::string& name, std::int64_t bytes);
+  Result<void> put(const std::string& name, const std::string& text);
+  Result<void> write_media_playlists(const Track& track);
+  [[nodiscard]] std::vector<media::Rendition> renditions() const;
+  [[nodiscard]] std::string key(const std::string& name) const;
+
+  ObjectStore& objects_;
+  const std::string destination_;
+  const TranscodePlan plan_;
+  std::vector<Track> tracks_;
+  bool master_written_ = false;
+};
+
+}  // namespace spool::steps
