@@ -57,6 +57,11 @@ Result<void> Presentation::add(const std::string& prefix, const std::vector<Made
                   fmt::format("{}: a child reported segments beyond the plan", made.name));
     SPOOL_TRY(place(prefix, made, *track));
     if (!made.codecs.empty()) track->rendition.codecs = made.codecs;
+    if (made.sample_rate > 0) {
+      track->rendition.sample_rate = made.sample_rate;
+      track->rendition.timescale = static_cast<std::uint32_t>(made.sample_rate);
+      track->rendition.channels = made.channels;
+    }
     auto& segments = track->rendition.segments;
     for (std::size_t i = 0; i < made.segments.size(); ++i)
       if (const int index = made.first_segment + static_cast<int>(i);

@@ -105,11 +105,10 @@ Result<TranscodePlan> plan_from_json(const Json& value) try {
 Json to_json(const MadeRendition& made) {
   Json segments = Json::array();
   for (const media::PackagedSegment& s : made.segments) segments.push_back(media::to_json(s));
-  return {{"name", made.name},
-          {"codecs", made.codecs},
-          {"first", made.first_segment},
-          {"segments", std::move(segments)},
-          {"complete", made.complete}};
+  return {{"name", made.name},           {"codecs", made.codecs},
+          {"first", made.first_segment}, {"segments", std::move(segments)},
+          {"complete", made.complete},   {"sample_rate", made.sample_rate},
+          {"channels", made.channels}};
 }
 
 Result<MadeRendition> made_from_json(const Json& value) try {
@@ -118,6 +117,8 @@ Result<MadeRendition> made_from_json(const Json& value) try {
   value.at("codecs").get_to(made.codecs);
   value.at("first").get_to(made.first_segment);
   value.at("complete").get_to(made.complete);
+  value.at("sample_rate").get_to(made.sample_rate);
+  value.at("channels").get_to(made.channels);
   if (!plain_name(made.name))
     return fail(Code::kInvalidArgument, "a child reported a rendition with a malformed name");
   for (const char c : made.codecs)
@@ -127,6 +128,9 @@ Result<MadeRendition> made_from_json(const Json& value) try {
     SPOOL_ASSIGN(auto segment, media::packaged_segment_from_json(item));
     made.segments.push_back(std::move(segment));
   }
+  if (made.sample_rate < 0 || made.sample_rate > 768'000 || made.channels < 0 || made.channels > 64)
+    return fail(Code::kInvalidArgument,
+                fmt::format("{}: a child reported sound that makes no sense", made.name));
   if (made.first_segment < 0 || made.first_segment + made.segments.size() > kMostSegments)
     return fail(Code::kInvalidArgument,
                 fmt::format("{}: a child reported segments beyond the film", made.name));

@@ -37,7 +37,8 @@ struct MadeRendition {
   std::string codecs;  // RFC 6381; from the maker of the init segment only
   int first_segment = 0;
   std::vector<media::PackagedSegment> segments;
-  bool complete = false;  // a track that was made whole
+  bool complete = false;              // a track that was made whole
+  int sample_rate = 0, channels = 0;  // audio, beside the codecs: what the encoder chose
 };
 [[nodiscard]] Json to_json(const MadeRendition& made);
 [[nodiscard]] Result<MadeRendition> made_from_json(const Json& value);

@@ -6,7 +6,7 @@ namespace spool::steps {
 namespace {
 
 MadeRendition made() {
-  MadeRendition m{"720p", "avc1.64001f", 4, {}, false};
+  MadeRendition m{"720p", "avc1.64001f", 4, {}, false, 0, 0};
   m.segments.push_back({0, 360000, 1000, {{100, 400, 0, 180000}, {500, 500, 180000, 180000}}});
   m.segments.push_back({360000, 360000, 900, {{0, 900, 360000, 360000}}});
   return m;

@@ -1,0 +1,33 @@
+// The kinds of a transcode: see transcode_shapes.h for how they hang together.
+//
+// A ladder of HLS and DASH renditions (media.md's rules) below args.destination of the object store, or
+// "jobs/ROOT/NAME" when that is not given.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "objects/object_store.h"
+#include "queue/kind.h"
+
+namespace spool::steps {
+
+// What the phases that run in the manager need. In a sandboxed child: empty, those phases never run there.
+struct PublishContext {
+  ObjectStore* objects = nullptr;
+  std::filesystem::path lock_file;  // held while playlists are written: several managers may share the folder
+};
+
+[[nodiscard]] std::vector<Kind> transcode_kinds(const PublishContext& context);
+
+// Where a job's finished outputs go: its args' destination, or a folder of its own.
+[[nodiscard]] std::string destination_of(const Json& args, const Uuid& root, const std::string& name);
+
+// The handlers; each in the file of its name.
+[[nodiscard]] Ending plan_transcode(Attempt& attempt);
+[[nodiscard]] Ending assemble_transcode(Attempt& attempt, const PublishContext& context);
+[[nodiscard]] Ending transcode_chunk(Attempt& attempt);
+[[nodiscard]] Ending transcode_audio(Attempt& attempt);
+
+}  // namespace spool::steps
