@@ -1,0 +1,11 @@
+#include "steps/steps.h"
+
+namespace spool::steps {
+
+Kinds make_kinds(const StepsConfig& config) {
+  Kinds kinds;
+  for (Kind& kind : transcode_kinds(config.publish)) kinds.add(std::move(kind));
+  return kinds;
+}
+
+}  // namespace spool::steps
