@@ -2,6 +2,23 @@
 #
 # A module is a folder src/NAME: every .cpp below it is compiled into libspool_NAME.a, every *_test.cpp
 # into NAME_test.
+# Numbered src/NAME/migrations/*.sql become {"file", R"sql(...)sql"}, lines in a generated migrations.inc.
+function(spool_embed_migrations name)
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/migrations/*.sql)
+  list(SORT files)
+  set(lines "")
+  foreach(file ${files})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    get_filename_component(title ${file} NAME)
+    file(READ ${file} sql)
+    string(APPEND lines "{\"${title}\", R\"sql(${sql})sql\"},\n")
+  endforeach()
+  if(files)
+    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/${name}/migrations.inc CONTENT "@lines@" @ONLY)
+    target_include_directories(spool_${name} PRIVATE ${CMAKE_BINARY_DIR}/generated/${name})
+  endif()
+endfunction()
+
 function(spool_module name)
   cmake_parse_arguments(ARG "" "" "MODULES;LINKS;PRIVATE_LINKS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
@@ -29,6 +46,7 @@ function(spool_module name)
     target_link_libraries(spool_${name} PRIVATE ${ARG_PRIVATE_LINKS})
     target_precompile_headers(spool_${name} PRIVATE
       <nlohmann/json.hpp> <fmt/format.h> <tl/expected.hpp> <chrono> <functional> <string> <vector> <optional>)
+    spool_embed_migrations(${name})
   endif()
   set_property(GLOBAL APPEND PROPERTY SPOOL_MODULES spool_${name})
 

@@ -1,0 +1,249 @@
+#include "store_sqlite/insert.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace spool::sqlite {
+namespace {
+
+constexpr const char* kAddJob =
+    "INSERT INTO job (id, parent, root, kind, name, owner, lane, priority, args, labels, most_attempts, "
+    "timeout,"
+    " deadline, deadline_asked, unique_key, weight, optional, held, delay, created)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+    " ON CONFLICT (id) DO NOTHING";
+constexpr const char* kParent =
+    "SELECT j.seq, coalesce(j.root, j.seq), coalesce(l.deadline, j.deadline) FROM job j"
+    " LEFT JOIN life l ON l.seq = j.seq WHERE j.seq = ?1";
+constexpr const char* kNeeded =
+    "SELECT j.seq, j.parent FROM job j WHERE j.id = ?1"
+    " AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.seq = j.seq)";
+constexpr const char* kAddNeed =
+    "INSERT INTO need (needed, job, ignore_failure, open) VALUES (?1, ?2, ?3, ?4)";
+constexpr const char* kHolder =
+    "SELECT j.id FROM unique_key k JOIN job j ON j.seq = k.seq WHERE k.owner = ?1 AND k.kind = ?2 AND k.key "
+    "= ?3";
+constexpr const char* kTakeKey = "INSERT INTO unique_key (owner, kind, key, seq) VALUES (?1, ?2, ?3, ?4)";
+constexpr const char* kAddDeadline = "INSERT INTO deadline (at, seq) VALUES (?1, ?2)";
+// Whether the job of this id is the one that is asked for. IS also compares nulls.
+constexpr const char* kSame =
+    "SELECT j.seq, j.kind = ?2 AND j.name = ?3 AND j.owner = ?4 AND j.lane = ?5 AND j.priority = ?6 AND "
+    "j.args = ?7"
+    " AND j.labels IS ?8 AND j.most_attempts = ?9 AND j.timeout IS ?10 AND j.deadline_asked IS ?11"
+    " AND j.unique_key IS ?12 AND j.weight = ?13 AND j.optional = ?14 AND j.held = ?15 AND j.delay = ?16"
+    " AND j.parent IS ?17, EXISTS (SELECT 1 FROM hidden h WHERE h.seq = j.seq) FROM job j WHERE j.id = ?1";
+constexpr const char* kNeedsOf =
+    "SELECT j.id, n.ignore_failure FROM need n JOIN job j ON j.seq = n.needed WHERE n.job = ?1";  // need_of_job
+
+constexpr Duration kLongest = std::chrono::hours(24 * 365 * 100);
+
+std::optional<std::string_view> unless_empty(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional<std::string_view>(text);
+}
+
+bool is_word(std::string_view text, std::size_t most) {
+  return !text.empty() && text.size() <= most &&
+         std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+}
+
+// What is wrong with a job, in words; empty: nothing.
+std::string complaint(const NewJob& job) {
+  if (!is_word(job.kind, 200)) return "a job needs a kind (at most 200 bytes, no control characters)";
+  if (!is_word(job.queue, 200)) return "a job needs a queue (at most 200 bytes, no control characters)";
+  for (const std::string& tag : job.tags)
+    if (!is_word(tag, 200)) return "a tag is empty, longer than 200 bytes or holds control characters";
+  if (job.slots < 1) return fmt::format("slots: {} is less than 1", job.slots);
+  if (std::abs(job.priority) > 1000)
+    return fmt::format("priority: {} is not within -1000 and 1000", job.priority);
+  if (job.most_attempts < 1) return fmt::format("most_attempts: {} is less than 1", job.most_attempts);
+  const auto within = [](std::optional<Duration> d, Duration least) {
+    return !d || (*d >= least && *d <= kLongest);
+  };
+  if (!within(job.delay, Duration(0))) return "delay: not within 0 and 100 years";
+  if (!within(job.timeout, Duration(1))) return "timeout: not within 1 us and 100 years";
+  if (!within(job.deadline, Duration(1))) return "deadline: not within 1 us and 100 years";
+  if (!std::isfinite(job.weight) || job.weight < 0) return "weight: not a number of at least 0";
+  return "";
+}
+
+}  // namespace
+
+Draft draft(const NewJob& job) {
+  Draft made{&job, to_text(job.args), job.labels.empty() ? std::string() : to_text(job.labels), {}};
+  if (std::string wrong = complaint(job); !wrong.empty())
+    made.error = Error{Code::kInvalidArgument, std::move(wrong), 0};
+  else if (made.args.size() > kMostArgsBytes || made.labels.size() > kMostArgsBytes)
+    made.error = Error{Code::kLimitExceeded,
+                       fmt::format("args or labels of {} bytes: the most is {}",
+                                   std::max(made.args.size(), made.labels.size()), kMostArgsBytes),
+                       0};
+  return made;
+}
+
+Result<Inserted> Inserter::insert(const Draft& draft, std::optional<Seq> under) {
+  if (draft.error) return fail(*draft.error);
+  const NewJob& job = *draft.job;
+  SPOOL_ASSIGN(Parent * parent, parent_of(job, under));
+  const bool has_id = !job.id.is_nil();
+  if (has_id) {
+    SPOOL_ASSIGN(const Inserted same, existing(draft, parent));
+    if (same.existed) return same;
+  }
+  if (parent != nullptr && parent->error) return fail(*parent->error);
+  if (const auto holder = holder_of_key(job)) return Inserted{*holder, true};
+  SPOOL_ASSIGN(const std::vector<Edge> edges, edges_of(job, parent != nullptr ? parent->seq : 0));
+
+  std::optional<Time> deadline = parent != nullptr ? parent->deadline : std::nullopt;
+  if (job.deadline) deadline = std::min(deadline.value_or(Time::max()), life_.now() + *job.deadline);
+  const Uuid id = has_id ? job.id : Uuid::v7();
+  const Seq seq = add_row(draft, id, parent, deadline);
+  if (parent != nullptr) ++parent->added;
+  place(job, seq, parent, edges);
+  return Inserted{id, false};
+}
+
+Result<Inserter::Parent*> Inserter::parent_of(const NewJob& job, std::optional<Seq> under) {
+  if (!under && !job.parent) return nullptr;
+  if (under) {
+    auto [known, fresh] = parents_of_fan_out_.try_emplace(*under);
+    if (!fresh) return &known->second;
+    known->second.seq = *under;
+    known->second.state = State::kWaiting;
+    Rows row = db_.query(kParent, *under);
+    if (row.next()) {
+      known->second.root = row.i64(1);
+      known->second.deadline = row.maybe_time(2);
+    }
+    return &known->second;
+  }
+  auto [known, fresh] = parents_.try_emplace(*job.parent);
+  Parent& parent = known->second;
+  if (!fresh) return &parent;
+  const auto node = life_.find(*job.parent);
+  if (!node) {
+    parents_.erase(known);
+    return fail(Code::kNotFound, fmt::format("its parent {} does not exist", job.parent->text()));
+  }
+  parent.seq = node->seq;
+  parent.state = node->state;
+  parent.deadline = node->deadline;
+  Rows row = db_.query(kParent, node->seq);
+  if (row.next()) parent.root = row.i64(1);
+  // Each new child of it is refused; a known child may still be asked for again.
+  parent.error = LifeCycle::why_no_children(*node);
+  return &parent;
+}
+
+Result<std::vector<Inserter::Edge>> Inserter::edges_of(const NewJob& job, Seq parent) {
+  std::vector<Edge> edges;
+  for (const Need& need : job.needs) {
+    Rows row = db_.query(kNeeded, need.job);
+    if (!row.next())
+      return fail(Code::kNotFound, fmt::format("it needs {}, which does not exist", need.job.text()));
+    const Seq seq = row.i64(0);
+    if (row.i64(1) != parent)
+      return fail(Code::kInvalidArgument,
+                  fmt::format("it needs {}, which is no sibling: only jobs of one parent can need each other",
+                              need.job.text()));
+    const auto same = [&](const Edge& e) { return e.needed == seq; };
+    if (std::any_of(edges.begin(), edges.end(), same))
+      return fail(Code::kInvalidArgument, fmt::format("it needs {} twice", need.job.text()));
+    edges.push_back({seq, need.ignore_failure, life_.load(seq).state});
+  }
+  return edges;
+}
+
+Result<Inserted> Inserter::existing(const Draft& draft, const Parent* parent) {
+  const NewJob& job = *draft.job;
+  Seq seq = 0;
+  bool same = false;
+  {
+    Rows row = db_.query(
+        kSame, job.id, std::string_view(job.kind), std::string_view(job.name), std::string_view(job.owner),
+        lanes_.of(db_, job), job.priority, std::string_view(draft.args), unless_empty(draft.labels),
+        job.most_attempts, job.timeout, job.deadline, unless_empty(job.unique_key), job.weight, job.optional,
+        job.held, job.delay, parent != nullptr ? std::optional<Seq>(parent->seq) : std::nullopt);
+    if (!row.next()) return Inserted{job.id, false};
+    seq = row.i64(0);
+    same = row.i32(1) != 0 && row.i32(2) == 0;
+  }
+  if (same) {
+    std::vector<std::pair<Uuid, bool>> had, wanted;
+    for (const Need& need : job.needs) wanted.emplace_back(need.job, need.ignore_failure);
+    Rows rows = db_.query(kNeedsOf, seq);
+    while (rows.next()) had.emplace_back(rows.uuid(0), rows.i32(1) != 0);
+    std::sort(had.begin(), had.end());
+    std::sort(wanted.begin(), wanted.end());
+    same = had == wanted;
+  }
+  if (!same) return fail(Code::kConflict, fmt::format("the id {} is taken by another job", job.id.text()));
+  return Inserted{job.id, true};
+}
+
+std::optional<Uuid> Inserter::holder_of_key(const NewJob& job) {
+  if (job.unique_key.empty()) return std::nullopt;
+  Rows row = db_.query(kHolder, std::string_view(job.owner), std::string_view(job.kind),
+                       std::string_view(job.unique_key));
+  return row.next() ? std::optional<Uuid>(row.uuid(0)) : std::nullopt;
+}
+
+Seq Inserter::add_row(const Draft& draft, const Uuid& id, const Parent* parent,
+                      std::optional<Time> deadline) {
+  const NewJob& job = *draft.job;
+  const auto seq_of = [&](Seq Parent::*member) {
+    return parent != nullptr ? std::optional<Seq>(parent->*member) : std::nullopt;
+  };
+  db_.run(kAddJob, id, seq_of(&Parent::seq), seq_of(&Parent::root), std::string_view(job.kind),
+          std::string_view(job.name), std::string_view(job.owner), lanes_.of(db_, job), job.priority,
+          std::string_view(draft.args), unless_empty(draft.labels), job.most_attempts, job.timeout, deadline,
+          job.deadline, unless_empty(job.unique_key), job.weight, job.optional, job.held, job.delay,
+          life_.now());
+  const Seq seq = db_.last_row();
+  if (!job.unique_key.empty())
+    db_.run(kTakeKey, std::string_view(job.owner), std::string_view(job.kind),
+            std::string_view(job.unique_key), seq);
+  if (job.deadline) db_.run(kAddDeadline, *deadline, seq);
+  return seq;
+}
+
+void Inserter::place(const NewJob& job, Seq seq, const Parent* parent, const std::vector<Edge>& edges) {
+  std::int64_t open = 0;
+  const Edge* bad = nullptr;
+  for (const Edge& edge : edges) {
+    const bool is_open = !ended(edge.state);
+    db_.run(kAddNeed, edge.needed, seq, edge.ignore_failure, is_open);
+    open += is_open;
+    if (!is_open && edge.state != State::kSucceeded && !edge.ignore_failure) bad = &edge;
+  }
+  const Time due = life_.now() + job.delay;
+  const bool held = job.held || (parent != nullptr && parent->state == State::kCreated);
+  if (held) {
+    life_.park(seq, State::kCreated, open, due);
+  } else if (open > 0) {
+    life_.park(seq, State::kWaiting, open, due);
+  } else if (job.delay > Duration(0)) {
+    life_.park(seq, State::kScheduled, 0, due);
+  } else {
+    Node node;
+    node.seq = seq;
+    node.lane = lanes_.of(db_, job);
+    node.priority = job.priority;
+    life_.make_ready(node, due, false);
+  }
+  if (bad != nullptr)
+    life_.stop_tree(seq, bad->state == State::kFailed ? Stop::kNeedFailed : Stop::kCancel,
+                    "was not run: what it needs had not succeeded");
+}
+
+void Inserter::finish() {
+  for (auto& [id, parent] : parents_)
+    if (parent.added > 0) life_.expect_children(parent.seq, parent.added);
+  for (auto& [seq, parent] : parents_of_fan_out_)
+    if (parent.added > 0) life_.expect_children(seq, parent.added);
+  parents_.clear();
+  parents_of_fan_out_.clear();
+}
+
+}  // namespace spool::sqlite

@@ -1,0 +1,60 @@
+// Inserter: new jobs, in one write transaction; for Store::insert and for the children of a fan-out.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "store_sqlite/lanes.h"
+#include "store_sqlite/life_cycle.h"
+
+namespace spool::sqlite {
+
+// What can be made of a job before the database is taken: its texts, and whether it is acceptable by itself.
+struct Draft {
+  const NewJob* job = nullptr;
+  std::string args, labels;
+  std::optional<Error> error;
+};
+[[nodiscard]] Draft draft(const NewJob& job);
+
+class Inserter {
+ public:
+  Inserter(LifeCycle& life, Lanes& lanes) : life_(life), db_(life.db()), lanes_(lanes) {}
+
+  // One result; an error has changed nothing. `under`: the parent of a fan-out, which is parked already.
+  [[nodiscard]] Result<Inserted> insert(const Draft& draft, std::optional<Seq> under = {});
+  // After the last one: parents learn what they wait for.
+  void finish();
+
+ private:
+  struct Parent {
+    Seq seq = 0;
+    Seq root = 0;
+    State state{};
+    std::optional<Time> deadline;
+    std::int64_t added = 0;
+    std::optional<Error> error;
+  };
+  struct Edge {
+    Seq needed;
+    bool ignore_failure;
+    State state;
+  };
+  [[nodiscard]] Result<Parent*> parent_of(const NewJob& job, std::optional<Seq> under);
+  [[nodiscard]] Result<std::vector<Edge>> edges_of(const NewJob& job, Seq parent);
+  [[nodiscard]] Result<Inserted> existing(const Draft& draft, const Parent* parent);
+  [[nodiscard]] std::optional<Uuid> holder_of_key(const NewJob& job);
+  [[nodiscard]] Seq add_row(const Draft& draft, const Uuid& id, const Parent* parent,
+                            std::optional<Time> deadline);
+  void place(const NewJob& job, Seq seq, const Parent* parent, const std::vector<Edge>& edges);
+
+  LifeCycle& life_;
+  Database& db_;
+  Lanes& lanes_;
+  std::unordered_map<Uuid, Parent> parents_;
+  std::unordered_map<Seq, Parent> parents_of_fan_out_;
+};
+
+}  // namespace spool::sqlite

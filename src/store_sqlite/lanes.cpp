@@ -1,0 +1,98 @@
+#include "store_sqlite/lanes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace spool::sqlite {
+namespace {
+
+constexpr const char* kNewLanes = "SELECT lane, queue, slots, tags FROM lane WHERE lane > ?1";  // primary key
+constexpr const char* kAddLane = "INSERT INTO lane (queue, slots, tags) VALUES (?1, ?2, ?3)";
+
+std::string key_of(std::string_view queue, int slots, std::string_view tags) {
+  return fmt::format("{}\n{}\n{}", slots, queue, tags);
+}
+
+}  // namespace
+
+std::string join_tags(std::vector<std::string> tags) {
+  std::sort(tags.begin(), tags.end());
+  tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
+  return fmt::format("{}", fmt::join(tags, "\n"));
+}
+
+std::vector<std::string> split_tags(std::string_view text) {
+  std::vector<std::string> tags;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    tags.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return tags;
+}
+
+void Lanes::load_new(Database& db) {
+  Rows rows = db.query(kNewLanes, newest_);
+  while (rows.next()) {
+    Lane lane{rows.i64(0), rows.text(1), rows.i32(2), split_tags(rows.view(3))};
+    by_key_[key_of(lane.queue, lane.slots, rows.view(3))] = lane.lane;
+    newest_ = std::max(newest_, lane.lane);
+    lanes_.emplace(lane.lane, std::move(lane));
+  }
+}
+
+std::int64_t Lanes::of(Database& db, const NewJob& job) {
+  if (last_ != 0 && job.queue == last_queue_ && job.slots == last_slots_ && job.tags == last_tags_)
+    return last_;
+  const std::string tags = join_tags(job.tags);
+  const std::string key = key_of(job.queue, job.slots, tags);
+  auto found = by_key_.find(key);
+  if (found == by_key_.end()) {
+    load_new(db);
+    found = by_key_.find(key);
+  }
+  if (found == by_key_.end()) {
+    db.run(kAddLane, std::string_view(job.queue), job.slots, std::string_view(tags));
+    load_new(db);
+    found = by_key_.find(key);
+  }
+  last_queue_ = job.queue;
+  last_slots_ = job.slots;
+  last_tags_ = job.tags;
+  last_ = found->second;
+  return last_;
+}
+
+std::vector<const Lane*> Lanes::open_to(Database& db, const ClaimRequest& want) {
+  load_new(db);
+  const auto holds = [](const std::vector<std::string>& list, const std::string& word) {
+    return std::find(list.begin(), list.end(), word) != list.end();
+  };
+  std::vector<const Lane*> open;
+  for (const auto& [number, lane] : lanes_) {
+    if (lane.slots > std::max(want.all_slots, want.slots)) continue;
+    if (!want.queues.empty() && !holds(want.queues, lane.queue)) continue;
+    if (!std::all_of(lane.tags.begin(), lane.tags.end(),
+                     [&](const auto& tag) { return holds(want.tags, tag); }))
+      continue;
+    open.push_back(&lane);
+  }
+  return open;
+}
+
+const Lane& Lanes::at(Database& db, std::int64_t lane) {
+  auto found = lanes_.find(lane);
+  if (found == lanes_.end()) {
+    load_new(db);
+    found = lanes_.find(lane);
+    if (found == lanes_.end()) refuse(Code::kCorruptInput, fmt::format("database: lane {} is missing", lane));
+  }
+  return found->second;
+}
+
+void Lanes::forget() {
+  *this = Lanes();
+}
+
+}  // namespace spool::sqlite

@@ -1,0 +1,122 @@
+// LifeCycle: how jobs move between their states, and whom an end wakes. Lives as long as one write
+// transaction; every change goes through it, so that the counters of open needs and children stay true.
+//
+// Ends are collected, and what they wake is worked off by propagate(): at the latest before the commit.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "queue/job.h"
+#include "store_sqlite/database.h"
+
+namespace spool::sqlite {
+
+using Seq = std::int64_t;
+
+// Why a job was asked to end. Stored: never renumber.
+enum class Stop { kNone = 0, kCancel = 1, kDeadline = 2, kNeedFailed = 3 };
+
+// What an end goes back to: its parent names own failures first. Stored: never renumber.
+enum class Cause { kOwn = 0, kOther = 1 };
+
+// A job as the life cycle sees it.
+struct Node {
+  Seq seq = 0;
+  Seq parent = 0;  // 0: a root
+  std::int64_t lane = 0;
+  int priority = 0;
+  bool optional = false;
+  bool has_key = false;
+  std::optional<Duration> deadline_asked;
+  std::optional<Time> deadline;
+  State state = State::kAvailable;
+  std::int64_t open = 0;  // parked only
+  Time due{};             // parked only
+  Time ready{};
+  int attempts = 0;
+  bool has_children = false;
+  bool fail_fast = false;
+  Stop stop = Stop::kNone;
+};
+
+// What an ending attempt leaves in the outcome.
+struct AttemptTrace {
+  int attempt = 0;
+  std::optional<Time> claimed;
+  std::optional<Token> token;
+  std::optional<std::string> result;
+  Usage usage;
+};
+
+// What goes into the list of a job's errors.
+struct FailureTrace {
+  int attempt = 0;
+  Error error;
+  std::string worker;
+  Time began{}, ended{};
+  std::string_view log_tail;
+  Usage usage;
+};
+
+class LifeCycle {
+ public:
+  LifeCycle(Database& db, Time now) : db_(db), now_(now) {}
+
+  [[nodiscard]] Time now() const { return now_; }
+  [[nodiscard]] Database& db() { return db_; }
+  // Whether anything became available.
+  [[nodiscard]] bool woke() const { return woke_; }
+  // How many jobs were ended or moved.
+  [[nodiscard]] int moved() const { return moved_; }
+
+  [[nodiscard]] std::optional<Node> find(const Uuid& job);  // not what is hidden
+  [[nodiscard]] Node load(Seq seq);
+
+  // Into a state. The caller has taken the job out of where it was.
+  void make_ready(const Node& node, Time ready, bool remember = true);
+  void park(Seq seq, State state, std::int64_t open, Time due);
+  void end(const Node& node, State state, const AttemptTrace& trace, Cause cause = Cause::kOwn);
+  void add_failure(Seq seq, const FailureTrace& failure);
+  // Ends as the stop asks for: cancelled, or failed with the reason.
+  void end_stopped(const Node& node, const AttemptTrace& trace);
+  // Out of ready, parked or running.
+  void take_out(const Node& node);
+
+  // A live job that waits for nothing any more: failed if a child failed, else scheduled or available.
+  void resume(const Node& node);
+  // nullopt: children may come below it.
+  [[nodiscard]] static std::optional<Error> why_no_children(const Node& parent);
+  // So many more children end before `parent` goes on. Throws kConflict when why_no_children().
+  void expect_children(Seq parent, std::int64_t count);
+
+  // Asks `top` to end for `why`, and all below it to be cancelled (below a deadline: by the deadline).
+  void stop_tree(Seq top, Stop why, const std::string& reason);
+
+  // Lets everything know that waited for what ended.
+  void propagate();
+
+  // For a savepoint: ends since `mark` did not happen.
+  [[nodiscard]] std::size_t mark() const { return ended_.size(); }
+  void back_to(std::size_t mark) { ended_.resize(mark); }
+
+ private:
+  struct Ended {
+    Seq seq, parent;
+    State state;
+    bool optional;
+  };
+  void wake_dependents(const Ended& ended);
+  void wake_parent(Seq parent, std::int64_t ended, bool badly);
+  [[nodiscard]] std::optional<Error> failed_children(Seq parent);
+
+  Database& db_;
+  Time now_;
+  std::vector<Ended> ended_;
+  bool woke_ = false;
+  int moved_ = 0;
+};
+
+}  // namespace spool::sqlite

@@ -1,0 +1,30 @@
+// Reader: what people and programs ask about. On a connection of its own; each call sees one state of the
+// file.
+#pragma once
+
+#include <vector>
+
+#include "queue/store.h"
+#include "store_sqlite/lanes.h"
+#include "store_sqlite/life_cycle.h"
+
+namespace spool::sqlite {
+
+class Reader {
+ public:
+  explicit Reader(Database& db) : db_(db) {}
+
+  [[nodiscard]] std::optional<Job> get(const Uuid& id);
+  [[nodiscard]] std::vector<Job> list(const JobFilter& filter);
+  [[nodiscard]] std::vector<OutcomeRecord> outcomes_since(std::int64_t sequence, int most);
+  [[nodiscard]] std::vector<SessionInfo> sessions();
+  [[nodiscard]] std::vector<QueueCounts> counts();
+
+ private:
+  [[nodiscard]] Job job_of(Rows& row);
+  void add_edges(Seq seq, Job& job);
+
+  Database& db_;
+};
+
+}  // namespace spool::sqlite

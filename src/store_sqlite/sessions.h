@@ -1,0 +1,57 @@
+// Sessions: the leases of workers. The row is the truth for everybody; the lock file lets those on the same
+// kernel see a dead worker at once.
+#pragma once
+
+#include <filesystem>
+#include <unordered_map>
+#include <vector>
+
+#include "base/file.h"
+#include "queue/store.h"
+#include "store_sqlite/settle.h"
+
+namespace spool::sqlite {
+
+// The lock files of the workers of this handle. Not thread-safe.
+class SessionLocks {
+ public:
+  explicit SessionLocks(std::filesystem::path folder);
+  // Throws StoreError when it cannot be made.
+  void take(const Uuid& session);
+  void drop(const Uuid& session);  // unlocks and unlinks
+  // False when nobody holds the lock that the session took: its process is gone.
+  [[nodiscard]] bool alive(const Uuid& session) const;
+  void forget(const Uuid& session) const;  // unlinks what a dead worker left
+  [[nodiscard]] const std::string& boot() const { return boot_; }
+
+ private:
+  std::filesystem::path file_of(const Uuid& session) const;
+  std::filesystem::path folder_;
+  std::string boot_;
+  std::unordered_map<Uuid, FileLock> held_;
+};
+
+class Sessions {
+ public:
+  Sessions(LifeCycle& life, Lanes& lanes, SessionLocks& locks)
+      : life_(life), db_(life.db()), lanes_(lanes), locks_(locks) {}
+
+  void open(const Uuid& id, const WorkerInfo& worker);
+  void close(const Uuid& id);
+  // Its number, when the lease is alive.
+  [[nodiscard]] std::optional<std::int64_t> find(const Uuid& id);
+  [[nodiscard]] Renewed renew(std::int64_t session);
+  // Their jobs become available again. Returns the sessions that are gone.
+  [[nodiscard]] std::vector<Uuid> end_dead();
+  void end_lost(const Uuid& id);
+
+ private:
+  void rescue_jobs_of(std::int64_t session, const std::string& worker);
+
+  LifeCycle& life_;
+  Database& db_;
+  Lanes& lanes_;
+  SessionLocks& locks_;
+};
+
+}  // namespace spool::sqlite

@@ -1,0 +1,190 @@
+#include "store_sqlite/sweep.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace spool::sqlite {
+namespace {
+
+constexpr const char* kDue =
+    "SELECT seq FROM parked WHERE state = 2 AND due <= ?1 ORDER BY due LIMIT 1000";  // parked_due
+constexpr const char* kLate = "SELECT seq FROM deadline WHERE at <= ?1";             // primary key
+constexpr const char* kDropDeadline =
+    "DELETE FROM deadline WHERE seq = ?1 AND at <= ?2";  // the few that are late
+constexpr const char* kSubtree =                         // job_of_parent; a parent stands before its children
+    "WITH RECURSIVE below (seq) AS (VALUES (?1) UNION ALL SELECT j.seq FROM below b JOIN job j ON j.parent = "
+    "b.seq)"
+    " SELECT seq FROM below ORDER BY seq";
+constexpr const char* kStart = "UPDATE parked SET state = ?2 WHERE seq = ?1";
+constexpr const char* kChildren = "SELECT seq FROM job WHERE parent = ?1 ORDER BY seq";     // job_of_parent
+constexpr const char* kNeedsOf = "SELECT needed, ignore_failure FROM need WHERE job = ?1";  // need_of_job
+constexpr const char* kSetEdge = "UPDATE need SET open = ?3 WHERE needed = ?1 AND job = ?2";
+constexpr const char* kKeepUsage =
+    "INSERT INTO life (seq, cpu, memory, bytes_read, bytes_written)"
+    " SELECT seq, coalesce(cpu, 0), coalesce(memory, 0), coalesce(bytes_read, 0), coalesce(bytes_written, 0)"
+    " FROM outcome WHERE seq = ?1 AND superseded = 0"
+    " ON CONFLICT (seq) DO UPDATE SET cpu = cpu + excluded.cpu, memory = max(memory, excluded.memory),"
+    " bytes_read = bytes_read + excluded.bytes_read, bytes_written = bytes_written + excluded.bytes_written";
+constexpr const char* kSupersede = "UPDATE outcome SET superseded = 1 WHERE seq = ?1 AND superseded = 0";
+constexpr const char* kFresh =
+    "UPDATE life SET attempts = 0, rescues = 0, stop = 0, stop_reason = NULL, deadline = coalesce(?2, "
+    "deadline)"
+    " WHERE seq = ?1";
+constexpr const char* kNoteReopened =
+    "INSERT INTO outcome (seq, state, at, superseded, cause, attempt) VALUES (?1, ?2, ?3, 1, 0, 0)";
+constexpr const char* kAddDeadline = "INSERT OR IGNORE INTO deadline (at, seq) VALUES (?1, ?2)";
+constexpr const char* kTakeKey =
+    "INSERT INTO unique_key (owner, kind, key, seq) SELECT owner, kind, unique_key, seq FROM job WHERE seq = "
+    "?1"
+    " ON CONFLICT DO NOTHING";
+constexpr const char* kHide = "INSERT OR IGNORE INTO hidden (seq, top) VALUES (?1, ?2)";
+// A top that has an outcome has ended, and its tree with it.
+constexpr const char* kPurgeable =
+    "SELECT h.top FROM hidden h JOIN outcome o ON o.seq = h.top AND o.superseded = 0 WHERE h.seq = h.top "
+    "LIMIT 100";
+constexpr const char* kOldRoots =
+    "SELECT o.seq FROM outcome o JOIN job j ON j.seq = o.seq WHERE o.at < ?1 AND o.superseded = 0"
+    " AND j.parent IS NULL ORDER BY o.n LIMIT ?2";
+constexpr const char* kForget[] = {
+    "DELETE FROM checkpoint WHERE seq = ?1", "DELETE FROM outcome WHERE seq = ?1",
+    "DELETE FROM failure WHERE seq = ?1",    "DELETE FROM need WHERE needed = ?1",
+    "DELETE FROM need WHERE job = ?1",       "DELETE FROM hidden WHERE seq = ?1",
+    "DELETE FROM life WHERE seq = ?1",       "DELETE FROM job WHERE seq = ?1",
+};
+
+std::vector<Seq> seqs(Rows rows) {
+  std::vector<Seq> list;
+  while (rows.next()) list.push_back(rows.i64(0));
+  return list;
+}
+
+int forget_tree(Database& db, Seq top) {
+  const std::vector<Seq> tree = seqs(db.query(kSubtree, top));
+  for (const Seq seq : tree)
+    for (const char* sql : kForget) db.run(sql, seq);
+  return static_cast<int>(tree.size());
+}
+
+// Top, and all that did not succeed below it; parents first. What has succeeded keeps its own.
+std::vector<Node> to_reopen(LifeCycle& life, const Node& top) {
+  std::vector<Node> nodes = {top};
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (!nodes[i].has_children) continue;
+    for (const Seq child : seqs(life.db().query(kChildren, nodes[i].seq))) {
+      Node node = life.load(child);
+      if (node.state == State::kFailed || node.state == State::kCancelled) nodes.push_back(node);
+    }
+  }
+  return nodes;
+}
+
+}  // namespace
+
+int move_due(LifeCycle& life) {
+  const std::vector<Seq> due = seqs(life.db().query(kDue, life.now()));
+  for (const Seq seq : due) {
+    const Node node = life.load(seq);
+    life.take_out(node);
+    life.make_ready(node, node.due);
+  }
+  return static_cast<int>(due.size());
+}
+
+void stop_late(LifeCycle& life) {
+  for (const Seq seq : seqs(life.db().query(kLate, life.now()))) {
+    life.stop_tree(seq, Stop::kDeadline, "its deadline passed");
+    life.db().run(kDropDeadline, seq, life.now());
+  }
+}
+
+void start(LifeCycle& life, const Node& top) {
+  if (ended(top.state)) refuse(Code::kConflict, fmt::format("it has {} already", name(top.state)));
+  for (const Seq seq : seqs(life.db().query(kSubtree, top.seq))) {
+    Node node = life.load(seq);
+    if (node.state != State::kCreated || node.stop != Stop::kNone) continue;
+    if (node.open > 0) {
+      life.db().run(kStart, seq, static_cast<int>(State::kWaiting));
+    } else {
+      life.resume(node);
+    }
+  }
+}
+
+void reopen(LifeCycle& life, const Node& top) {
+  Database& db = life.db();
+  if (top.state != State::kFailed && top.state != State::kCancelled)
+    refuse(Code::kConflict,
+           fmt::format("only failed and cancelled jobs can be retried: it is {}", name(top.state)));
+  const std::vector<Node> nodes = to_reopen(life, top);
+  std::unordered_map<Seq, std::int64_t> open;
+  std::unordered_set<Seq> again;
+  for (const Node& node : nodes) again.insert(node.seq);
+  for (const Node& node : nodes)
+    if (node.seq != top.seq) ++open[node.parent];
+
+  if (top.parent != 0) life.expect_children(top.parent, 1);
+  for (const Node& node : nodes) {
+    std::vector<std::pair<Seq, bool>> needs;
+    {
+      Rows rows = db.query(kNeedsOf, node.seq);
+      while (rows.next()) needs.emplace_back(rows.i64(0), rows.i32(1) != 0);
+    }
+    for (const auto& [needed, ignore] : needs) {
+      const State state = again.contains(needed) ? State::kWaiting : life.load(needed).state;
+      if (ended(state) && state != State::kSucceeded && !ignore)
+        refuse(Code::kConflict, "what it needs did not succeed: retry that, or their parent");
+      db.run(kSetEdge, needed, node.seq, !ended(state));
+      open[node.seq] += !ended(state);
+    }
+  }
+  std::unordered_map<Seq, std::optional<Time>>
+      deadlines;  // fresh ones, for what asked for one and all below it
+  if (top.parent != 0) deadlines[top.parent] = life.load(top.parent).deadline;
+  for (const Node& node : nodes) {
+    if (node.has_key) {
+      db.run(kTakeKey, node.seq);
+      if (db.changes() == 0) refuse(Code::kConflict, "its unique key is held by another job now");
+    }
+    db.run(kKeepUsage, node.seq);
+    db.run(kSupersede, node.seq);
+    std::optional<Time> deadline = deadlines[node.parent];
+    if (node.deadline_asked) {
+      const Time own = life.now() + *node.deadline_asked;
+      deadline = std::min(deadline.value_or(own), own);
+      db.run(kAddDeadline, *deadline, node.seq);
+    }
+    deadlines[node.seq] = deadline;
+    db.run(kFresh, node.seq, deadline);
+    const bool waits = open[node.seq] > 0;
+    db.run(kNoteReopened, node.seq, static_cast<int>(waits ? State::kWaiting : State::kAvailable),
+           life.now());
+    if (waits)
+      life.park(node.seq, State::kWaiting, open[node.seq], life.now());
+    else
+      life.make_ready(node, life.now());
+  }
+}
+
+void hide(LifeCycle& life, Seq top) {
+  for (const Seq seq : seqs(life.db().query(kSubtree, top))) life.db().run(kHide, seq, top);
+}
+
+int purge(LifeCycle& life) {
+  int gone = 0;
+  for (const Seq top : seqs(life.db().query(kPurgeable))) gone += forget_tree(life.db(), top);
+  return gone;
+}
+
+int prune(LifeCycle& life, Duration age, int most) {
+  int gone = 0;
+  for (const Seq root : seqs(life.db().query(kOldRoots, life.now() - age, most))) {
+    if (gone >= most) break;
+    gone += forget_tree(life.db(), root);
+  }
+  return gone;
+}
+
+}  // namespace spool::sqlite

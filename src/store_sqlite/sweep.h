@@ -1,0 +1,25 @@
+// What time and people ask of whole trees: due jobs, deadlines, opening again, removal, forgetting.
+// In one write transaction.
+#pragma once
+
+#include "store_sqlite/lanes.h"
+#include "store_sqlite/life_cycle.h"
+
+namespace spool::sqlite {
+
+// Jobs whose time has come become available. Returns how many.
+int move_due(LifeCycle& life);
+// Stops the trees whose deadline has passed.
+void stop_late(LifeCycle& life);
+
+void start(LifeCycle& life, const Node& top);
+// Throws kConflict when it is not failed or cancelled, when what it needs did not succeed, when its parent
+// has ended or runs, and when its unique key is held by another job.
+void reopen(LifeCycle& life, const Node& top);
+// The tree is not seen any more.
+void hide(LifeCycle& life, Seq top);
+// Hidden trees of which nothing runs are forgotten. Returns how many jobs went.
+int purge(LifeCycle& life);
+int prune(LifeCycle& life, Duration age, int most);
+
+}  // namespace spool::sqlite
