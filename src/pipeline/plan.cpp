@@ -240,10 +240,10 @@ Result<std::string> output_of(const Json& result, std::string_view output, std::
 }
 
 void add_pipeline_kinds(Kinds& kinds, ReadJob read, OutputReference reference) {
-  FanOutRule step_rule{{}, 1};
+  FanOutRule step_rule{{}, 1, true};
   for (const Kind* kind : kinds.all())
     if (!kind->internal) step_rule.kinds.push_back(kind->name);
-  FanOutRule rule{step_rule.kinds, kMostSteps};
+  FanOutRule rule{step_rule.kinds, kMostSteps, true};
   rule.kinds.emplace_back(kStepKind);
 
   Kind step;

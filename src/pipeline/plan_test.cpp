@@ -161,6 +161,24 @@ TEST(Plan, ThePipelineFansOutIntoItsSteps) {
   EXPECT_FALSE(thumbs.needs[1].ignore_failure);
 }
 
+TEST(Plan, OperatorsCommandsAreForPipelinesAndForNoOtherFanOut) {
+  Kinds kinds;
+  Kind exec;
+  exec.name = "exec";
+  exec.never_fanned_out = true;
+  exec.run = [](Attempt&) -> Ending { return Succeeded{}; };
+  kinds.add(std::move(exec));
+  add_pipeline_kinds(kinds, [](Uuid) { return fail(Code::kNotFound, "none"); }, {});
+  NewJob child;
+  child.kind = "exec";
+  const FanOut out{{child}, "done", false};
+  const auto checked = kinds.check(*kinds.find(kPipelineKind), out);
+  EXPECT_TRUE(checked) << checked.error().message;
+  Kind sandboxed = *kinds.find(kPipelineKind);
+  sandboxed.placement = Placement::kProcess;
+  EXPECT_EQ(kinds.check(sandboxed, out).error().code, Code::kPermissionDenied);
+}
+
 TEST(Plan, TheSamePipelineHasTheSameChildrenAgain) {
   InlineAttempt first(claim_of(planned()));
   InlineAttempt second(claim_of(planned()));

@@ -64,10 +64,11 @@ Result<void> Kinds::check(const Kind& parent, const FanOut& fan_out) const {
   if (fan_out.children.size() > rule.most_children)
     return fail(Code::kLimitExceeded, fmt::format("'{}' may fan out to at most {} jobs, wanted {}",
                                                   parent.name, rule.most_children, fan_out.children.size()));
+  const bool by_people = rule.asked_by_people && parent.placement == Placement::kInline;
   for (const NewJob& child : fan_out.children) {
     SPOOL_ASSIGN(const Entry* found, entry(child.kind));
     const bool allowed = std::find(rule.kinds.begin(), rule.kinds.end(), child.kind) != rule.kinds.end();
-    if (!allowed || found->kind.never_fanned_out)
+    if (!allowed || (found->kind.never_fanned_out && !by_people))
       return fail(Code::kPermissionDenied,
                   fmt::format("'{}' may not fan out to '{}'", parent.name, child.kind));
     SPOOL_TRY(check_job(*found, child));

@@ -29,6 +29,9 @@ enum class Placement {
 struct FanOutRule {
   std::vector<std::string> kinds;
   std::size_t most_children = 0;
+  // Its children are what a person wrote (a pipeline): never_fanned_out does not bind it. Only for kinds that
+  // run inline.
+  bool asked_by_people = false;
 };
 
 using Handler = std::function<Ending(Attempt&)>;
