@@ -12,8 +12,8 @@ namespace spool {
 
 class OutputFolder {
  public:
-  // Makes DIR if it is missing. Errors: kConflict when DIR holds files and is not ours, or another run holds it;
-  // kPermissionDenied, kStorageFull, ... when it cannot be written.
+  // Makes DIR if it is missing. Errors: kConflict when DIR holds files and is not ours, or another run holds
+  // it; kPermissionDenied, kStorageFull, ... when it cannot be written.
   [[nodiscard]] static Result<OutputFolder> open(const std::filesystem::path& dir);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
