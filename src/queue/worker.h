@@ -1,7 +1,9 @@
 // Worker: claims what it has free slots for, gives it to executors, settles what ends.
 //
-// One loop thread calls Store::exchange(settled, free slots); a second one renews the lease and sends
-// reports. Media never runs on either. Thread-safe: drain() and stop() may come from any thread.
+// run()'s thread is the loop: one call of Store::exchange(settled, free slots) a turn. Beside it are a keeper
+// (renews the lease, sends reports, rescues), a watch that never touches the store (timeouts, the own lease),
+// a listener (waits for the store's hints) and, when a kind wants it, one for follow-ups. Media runs on none
+// of them. docs/worker_protocol.md tells the whole. Thread-safe: drain() and stop() may come from any thread.
 #pragma once
 
 #include <atomic>
@@ -23,6 +25,7 @@ struct WorkerOptions {
   Duration lease = std::chrono::seconds(30);
   Duration poll = std::chrono::seconds(1);
   Duration grace = std::chrono::seconds(10);  // between asking an attempt to stop and killing it
+  Duration report = std::chrono::seconds(1);  // progress of a job goes to the store at most that often
   std::string version = "dev";
 };
 
@@ -38,14 +41,17 @@ class Worker {
   [[nodiscard]] AttemptEvents events();
   void use(Placement placement, Executor& executor);
 
-  // Runs until drained, stopped, or `until` (asked after every exchange, and woken by Store::wake) says so.
+  // Runs until drained, stopped, or `until` (asked after every exchange, and woken by Store::wake) says so;
+  // what still runs then is stopped and released. May be called again when it has returned, one call at a
+  // time. A store that is busy, away or full is waited for; anything else that it says ends the run with that
+  // error.
   Result<void> run(const std::function<bool()>& until = {});
   void drain();  // claim no more; return when what runs has ended (SIGTERM)
   void stop();   // stop what runs, release it, return (a second SIGTERM)
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  // shared with events(), which an executor may call late
 };
 
 }  // namespace spool

@@ -1,0 +1,361 @@
+#include "queue/worker.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "queue/handler_call.h"
+#include "queue/worker_state.h"
+
+namespace spool {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Of a handler that does not listen when it is asked to stop, beyond its grace.
+constexpr Duration kLastPatience = seconds(5);
+constexpr Duration kKilledIsGone = seconds(2);
+// Before a job that cannot begin here is offered again.
+constexpr Duration kNotYet = seconds(1);
+constexpr Duration kNotHere = seconds(30);
+
+std::string host_name() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
+}
+
+}  // namespace
+
+Worker::Worker(Store& store, const Kinds& kinds, WorkerOptions options)
+    : state_(std::make_shared<State>(store, kinds, std::move(options))) {}
+Worker::~Worker() = default;
+
+void Worker::use(Placement placement, Executor& executor) {
+  state_->executors[static_cast<std::size_t>(placement)] = &executor;
+}
+
+AttemptEvents Worker::events() {
+  return {[state = state_](const Claim&, ProgressReport report) { state->add_report(std::move(report)); },
+          [state = state_](const Claim&, Settlement settlement) { state->add_ended(std::move(settlement)); }};
+}
+
+void Worker::drain() {
+  state_->notify_loop(&State::drain);
+}
+void Worker::stop() {
+  state_->notify_loop(&State::stop);
+}
+
+void Worker::State::add_ended(Settlement settlement) {
+  const std::lock_guard lock(wake_mutex);
+  ended.push_back(std::move(settlement));
+  if (std::exchange(loop_waits, false)) wake_loop.notify_one();
+}
+
+void Worker::State::add_report(ProgressReport report) {
+  if (!reports.put(std::move(report), BootClock::now())) return;
+  const std::lock_guard lock(lease_mutex);
+  reports_due = true;
+  wake_keeper.notify_one();
+}
+
+void Worker::State::notify_loop(bool State::*flag) {
+  const std::lock_guard lock(wake_mutex);
+  this->*flag = true;
+  loop_waits = false;
+  wake_loop.notify_one();
+}
+
+Result<void> Worker::run(const std::function<bool()>& until) {
+  State& s = *state_;
+  {
+    const std::scoped_lock lock(s.wake_mutex, s.lease_mutex);
+    s.threads_end = s.listener_ended = s.armed = s.lease_lost = false;
+  }
+  s.trouble = {};
+  std::thread watch([&s] { s.watch(); });
+  std::thread keeper([&s] { s.keep(); });
+  std::thread listener([&s] { s.listen(); });
+  const auto result = s.loop(until);
+  {
+    const std::scoped_lock lock(s.wake_mutex, s.lease_mutex);
+    s.threads_end = true;
+    s.wake_listener.notify_all();
+    s.wake_keeper.notify_all();
+    s.wake_watch.notify_all();
+  }
+  {
+    std::unique_lock lock(s.wake_mutex);
+    while (!s.listener_ended) {
+      s.store.wake();  // again and again: it may come before the listener's wait
+      s.wake_loop.wait_for(lock, milliseconds(1));
+    }
+  }
+  listener.join();
+  keeper.join();
+  watch.join();
+  return result;
+}
+
+Result<void> Worker::State::loop(const std::function<bool()>& until) {
+  finishing = false;
+  SPOOL_TRY(open_session());
+  for (;;) {
+    bool draining = false, stopping = false, lost = false;
+    {
+      const std::lock_guard lock(wake_mutex);
+      draining = drain;
+      stopping = stop;
+      lost = std::exchange(lease_lost, false);
+      hint = false;
+    }
+    if (stopping) return finish(false);
+    if (lost) {
+      SPOOL_ASSIGN(const bool opened, begin_anew());
+      if (!opened) continue;
+    }
+    auto did = turn(!draining);
+    if (!did) {
+      if (auto ended_badly = finish(false); !ended_badly) spdlog::error("{}", ended_badly.error().message);
+      return fail(std::move(did).error());
+    }
+    if (until && until()) return finish(true);
+    if (draining && running.size() == 0 && to_settle.empty()) {
+      const std::lock_guard lock(wake_mutex);
+      if (ended.empty()) break;
+    }
+    if (*did == Turn::kIdle) sleep(options.poll, true);
+  }
+  return finish(true);
+}
+
+// After a lost lease. What ran counts for nothing; false: asked to end before there was a new session.
+Result<bool> Worker::State::begin_anew() {
+  to_settle.clear();
+  settling.clear();
+  reports.clear();
+  // If the store still knows the session, this makes its jobs available at once.
+  if (auto closed = store.close_session(session); !closed) spdlog::debug("{}", closed.error().message);
+  // What was killed is gone in a moment; a job that comes back to us should find its place empty.
+  const auto patience = BootClock::now() + kKilledIsGone;
+  for (collect_ended(); running.size() > 0 && BootClock::now() < patience; collect_ended())
+    sleep(milliseconds(100), false);
+  return open_session();
+}
+
+// false: asked to end before it worked.
+Result<bool> Worker::State::open_session() {
+  StoreTrouble opening;
+  for (;;) {
+    const auto began = BootClock::now();
+    WorkerInfo info;
+    info.host = host_name();
+    info.pid = getpid();
+    info.version = options.version;
+    info.slots = options.slots;
+    info.tags = options.tags;
+    info.lease = options.lease;
+    auto opened = store.open_session(info);
+    if (opened) {
+      opening.over();
+      running.accept();
+      const std::lock_guard lock(lease_mutex);
+      session = *opened;
+      lease_until = began + options.lease;
+      open = true;
+      wake_watch.notify_one();
+      return true;
+    }
+    if (!StoreTrouble::is_passing(opened.error())) return fail(std::move(opened).error());
+    pause(opening.failed(opened.error()));
+    collect_ended();
+    const std::lock_guard lock(wake_mutex);
+    if (stop || (drain && running.size() == 0)) return false;
+  }
+}
+
+// Until something has ended, the store has a hint, or somebody wants something.
+void Worker::State::sleep(Duration most, bool listen_to_store) {
+  std::unique_lock lock(wake_mutex);
+  const auto something = [&] { return !ended.empty() || hint || lease_lost || (stop && !finishing); };
+  if (something()) return;
+  if (listen_to_store) {
+    armed = true;
+    wake_listener.notify_one();
+  }
+  loop_waits = true;
+  wake_loop.wait_for(lock, most, [&] { return !loop_waits || something(); });
+  loop_waits = false;
+}
+
+// Endings do not cut it short: there is no store to take them to.
+void Worker::State::pause(Duration duration) {
+  std::unique_lock lock(wake_mutex);
+  wake_loop.wait_for(lock, duration, [&] { return lease_lost || (stop && !finishing); });
+}
+
+// One exchange: settles what has ended and claims for what is free.
+Result<Worker::State::Turn> Worker::State::turn(bool claim) {
+  collect_ended();
+  const auto sent = reports.flush(store, to_settle);
+  if (!sent) return passing(sent.error());
+  act_on(*sent);
+
+  ClaimRequest want;
+  want.slots = claim ? options.slots - running.slots() : 0;
+  want.all_slots = options.slots;
+  want.queues = options.queues;
+  want.tags = options.tags;
+  if (want.slots <= 0 && to_settle.empty()) return Turn::kIdle;
+
+  auto exchanged = store.exchange(session, to_settle, want);
+  if (!exchanged) return passing(exchanged.error());
+  const bool busy = !exchanged->claimed.empty() || !to_settle.empty();
+  const auto not_now = after_exchange(exchanged->settled);
+  begin(std::move(exchanged->claimed));
+  if (not_now) return passing(*not_now);
+  trouble.over();
+  return busy ? Turn::kBusy : Turn::kIdle;
+}
+
+// A failed call: the settlements stay, and the loop waits, unless there is no sense in it.
+Result<Worker::State::Turn> Worker::State::passing(const Error& error) {
+  if (error.code == Code::kLeaseLost || error.code == Code::kInDoubt) {
+    // In doubt: it may have claimed jobs that we never saw. Ending the session gives them back.
+    if (auto closed = store.close_session(session); !closed) spdlog::debug("{}", closed.error().message);
+    lose_lease(error.message);
+    return Turn::kTrouble;
+  }
+  if (!StoreTrouble::is_passing(error)) return fail(error);
+  pause(trouble.failed(error));
+  return Turn::kTrouble;
+}
+
+void Worker::State::collect_ended() {
+  std::vector<Settlement> batch;
+  {
+    const std::lock_guard lock(wake_mutex);
+    batch.swap(ended);
+  }
+  for (Settlement& settlement : batch) {
+    auto attempt = running.take(settlement.job, settlement.token);
+    if (attempt && !attempt->lost) add_settlement(std::move(*attempt), std::move(settlement));
+  }
+}
+
+void Worker::State::add_settlement(RunningAttempt attempt, Settlement settlement) {
+  if (const auto* fan_out = std::get_if<FanOut>(&settlement.ending))
+    if (auto allowed = kinds.check(*attempt.kind, *fan_out); !allowed)
+      settlement.ending = Failed{std::move(allowed).error()};
+  if (settlement.log_tail.size() > kMostLogTailBytes)
+    settlement.log_tail.erase(0, settlement.log_tail.size() - kMostLogTailBytes);
+  to_settle.push_back(std::move(settlement));
+  settling.push_back(std::move(attempt));
+}
+
+// Keeps what must be settled again; returns an error when that is for the store's passing trouble.
+std::optional<Error> Worker::State::after_exchange(const std::vector<Result<void>>& settled) {
+  std::optional<Error> not_now;
+  std::vector<Settlement> again;
+  std::vector<RunningAttempt> again_of;
+  for (std::size_t i = 0; i < to_settle.size(); ++i) {
+    RunningAttempt& attempt = settling[i];
+    if (settled[i]) {
+      if (attempt.kind && attempt.kind->follow_up) follow_ups.add(*attempt.kind, attempt.claim);
+      continue;
+    }
+    const Error& error = settled[i].error();
+    const std::string id = to_settle[i].job.text();
+    if (error.code == Code::kLeaseLost) {
+      spdlog::info("job {}: its attempt had been given to another worker; nothing changed", id);
+    } else if (StoreTrouble::is_passing(error) || refused.insert(to_settle[i].job).second) {
+      // What cannot be stored (a result that is too large) is a failure of the job, once.
+      if (StoreTrouble::is_passing(error)) {
+        not_now = error;
+      } else {
+        to_settle[i].ending = Failed{error};
+      }
+      again.push_back(std::move(to_settle[i]));
+      again_of.push_back(std::move(attempt));
+      continue;
+    } else {
+      spdlog::error("job {}: cannot be settled: {}", id, error.message);
+    }
+    refused.erase(to_settle[i].job);
+  }
+  to_settle = std::move(again);
+  settling = std::move(again_of);
+  return not_now;
+}
+
+void Worker::State::begin(std::vector<Claim> claims) {
+  const auto now = BootClock::now();
+  for (Claim& claimed : claims) {
+    RunningAttempt attempt;
+    attempt.claim = std::make_shared<const Claim>(std::move(claimed));
+    const Claim& claim = *attempt.claim;
+    attempt.kind = kinds.find(claim.kind);
+    if (attempt.kind == nullptr) {
+      if (unknown_kinds.insert(claim.kind).second)
+        spdlog::warn("this worker does not know jobs of kind '{}' and puts them off", claim.kind);
+      give_back(claim, Snooze{kNotHere});
+      continue;
+    }
+    const Placement placement = attempt.kind->placement_of(claim.phase);
+    attempt.executor = executors[static_cast<std::size_t>(placement)];
+    attempt.timeout_at = now + claim.timeout.value_or(attempt.kind->timeout);
+    if (attempt.executor == nullptr) {
+      give_back(claim,
+                Failed{{Code::kUnsupported,
+                        fmt::format("this worker has no executor for jobs of kind '{}'", claim.kind)}});
+      continue;
+    }
+    const auto running_claim = attempt.claim;
+    if (running.start(std::move(attempt)) == RunningAttempts::Start::kStillEnding)
+      give_back(*running_claim, Snooze{kNotYet});
+    // kLeaseLost: it is not ours any more.
+  }
+  const std::lock_guard lock(lease_mutex);
+  wake_watch.notify_one();
+}
+
+void Worker::State::give_back(const Claim& claim, Ending ending) {
+  to_settle.push_back({claim.job, claim.token, std::move(ending), {}, {}});
+  settling.emplace_back();
+}
+
+// Stops what still runs, settles it, and closes the session.
+Result<void> Worker::State::finish(bool call_follow_ups) {
+  finishing = true;
+  running.stop_all(StopReason::kDraining);
+  const auto patience = BootClock::now() + options.grace + kLastPatience;
+  while ((running.size() > 0 || !to_settle.empty()) && BootClock::now() < patience) {
+    {
+      const std::lock_guard lock(lease_mutex);
+      if (!open) break;
+    }
+    auto did = turn(false);
+    if (!did) break;
+    if (*did == Turn::kIdle) sleep(milliseconds(100), false);
+  }
+  to_settle.clear();
+  settling.clear();
+  reports.clear();
+  follow_ups.finish(call_follow_ups);
+  bool close = false;
+  {
+    const std::lock_guard lock(lease_mutex);
+    close = std::exchange(open, false);
+  }
+  running.lose_all();  // what did not end in time counts for nothing any more
+  if (close)
+    if (auto closed = store.close_session(session); !closed)
+      spdlog::warn("the worker's session could not be closed: {}", closed.error().message);
+  return {};
+}
+
+}  // namespace spool

@@ -1,0 +1,106 @@
+// The inside of a Worker, for worker.cpp (the loop) and worker_threads.cpp (keeper, watch, listener) alone.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "queue/follow_ups.h"
+#include "queue/report_box.h"
+#include "queue/running_attempts.h"
+#include "queue/worker.h"
+
+namespace spool {
+
+// Worth waiting for: the store is busy, away or full. Says so once, and once when it is over.
+class StoreTrouble {
+ public:
+  [[nodiscard]] static bool is_passing(const Error& error);
+  // How long to wait before the next try.
+  Duration failed(const Error& error);
+  void over();
+
+ private:
+  Duration wait_{0};
+};
+
+struct Worker::State {
+  State(Store& s, const Kinds& k, WorkerOptions o)
+      : store(s),
+        kinds(k),
+        options(std::move(o)),
+        running(options.grace),
+        reports(options.report),
+        follow_ups(s) {}
+
+  // Shared by all threads -------------------------------------------------------------------------------
+  Store& store;
+  const Kinds& kinds;
+  const WorkerOptions options;
+  std::array<Executor*, 2> executors{};
+  RunningAttempts running;
+  ReportBox reports;
+  FollowUps follow_ups;
+
+  // What wakes the loop. Executors push endings here, in any number of threads.
+  std::mutex wake_mutex;
+  std::condition_variable wake_loop;
+  bool loop_waits = false;
+  std::vector<Settlement> ended;
+  bool hint = false;   // the store may have something
+  bool armed = false;  // the listener shall listen
+  std::condition_variable wake_listener;
+  bool drain = false, stop = false;
+  bool finishing = false;
+  bool lease_lost = false;
+  bool listener_ended = false;
+
+  // The lease. `until` is by our own clock, and earlier than the store's idea of it.
+  std::mutex lease_mutex;
+  std::condition_variable wake_keeper, wake_watch;
+  Session session;
+  BootClock::time_point lease_until{};
+  bool open = false;  // there is a session
+  bool threads_end = false;
+  bool reports_due = false;
+
+  void add_ended(Settlement settlement);
+  void add_report(ProgressReport report);
+  void notify_loop(bool State::*flag);
+  void lose_lease(std::string_view why);
+
+  // keeper, watch, listener (worker_threads.cpp)
+  void keep();
+  void watch();
+  void listen();
+  void renew(StoreTrouble& trouble, BootClock::time_point& next);
+  void send_reports(StoreTrouble& trouble);
+  void act_on(const ReportBox::Sent& sent);
+
+  // The loop's own (worker.cpp) -------------------------------------------------------------------------
+  std::vector<Settlement> to_settle;
+  std::vector<RunningAttempt> settling;  // one for each of to_settle
+  std::set<Uuid> refused;                // settlements that were replaced by a failure once
+  std::set<std::string> unknown_kinds;   // told about
+  StoreTrouble trouble;
+
+  enum class Turn { kBusy, kIdle, kTrouble };
+  Result<void> loop(const std::function<bool()>& until);
+  Result<bool> open_session();
+  Result<bool> begin_anew();
+  Result<Turn> turn(bool claim);
+  void collect_ended();
+  void add_settlement(RunningAttempt attempt, Settlement settlement);
+  std::optional<Error> after_exchange(const std::vector<Result<void>>& settled);
+  void begin(std::vector<Claim> claims);
+  void give_back(const Claim& claim, Ending ending);
+  void sleep(Duration most, bool listen_to_store);
+  void pause(Duration duration);
+  Result<void> finish(bool call_follow_ups);
+  Result<Turn> passing(const Error& error);
+};
+
+}  // namespace spool

@@ -1,0 +1,155 @@
+// The worker's threads beside its loop: keeper, watch and listener.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "queue/worker_state.h"
+
+namespace spool {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+bool StoreTrouble::is_passing(const Error& error) {
+  return error.code == Code::kUnavailable || error.code == Code::kStorageFull || error.code == Code::kTimeout;
+}
+
+Duration StoreTrouble::failed(const Error& error) {
+  if (wait_ == Duration(0)) spdlog::warn("the store does not answer, waiting for it: {}", error.message);
+  wait_ = wait_ == Duration(0) ? Duration(milliseconds(20)) : std::min<Duration>(wait_ * 2, seconds(2));
+  return wait_;
+}
+
+void StoreTrouble::over() {
+  if (wait_ != Duration(0)) spdlog::info("the store answers again");
+  wait_ = Duration(0);
+}
+
+void Worker::State::lose_lease(std::string_view why) {
+  {
+    const std::lock_guard lock(lease_mutex);
+    if (!open) return;
+    open = false;
+  }
+  spdlog::warn("the worker's lease is lost ({}): what runs is stopped and will be done again", why);
+  running.lose_all();
+  notify_loop(&State::lease_lost);
+}
+
+// Renews, reports, rescues. Every call to the store that is not an exchange comes from here.
+void Worker::State::keep() {
+  StoreTrouble renewing, reporting, rescuing;
+  auto next_renewal = BootClock::now() + options.lease / 3;
+  auto next_rescue = BootClock::now() + options.poll;
+  for (;;) {
+    const auto due = std::min({next_renewal, next_rescue, reports.due()});
+    {
+      std::unique_lock lock(lease_mutex);
+      if (!threads_end && !reports_due)
+        wake_keeper.wait_for(lock, std::max<BootClock::duration>(due - BootClock::now(), seconds(0)));
+      reports_due = false;
+      if (threads_end) return;
+    }
+    const auto now = BootClock::now();
+    if (next_renewal <= now) renew(renewing, next_renewal);
+    if (reports.due() <= now) send_reports(reporting);
+    if (next_rescue > now) continue;
+    const auto rescued = store.rescue();
+    next_rescue = BootClock::now() + options.poll;
+    if (!rescued) {
+      next_rescue += rescuing.failed(rescued.error());
+    } else {
+      rescuing.over();
+      if (*rescued > 0) notify_loop(&State::hint);
+    }
+  }
+}
+
+void Worker::State::renew(StoreTrouble& renewing, BootClock::time_point& next) {
+  const auto began = BootClock::now();
+  Session mine;
+  {
+    const std::lock_guard lock(lease_mutex);
+    next = began + options.lease / 3;
+    if (!open) return;
+    mine = session;
+  }
+  const auto renewed = store.renew(mine);
+  if (renewed) {
+    renewing.over();
+    {
+      const std::lock_guard lock(lease_mutex);
+      // Measured from before the call: our idea of the lease ends before the store's.
+      if (open && session.id == mine.id) lease_until = began + options.lease;
+    }
+    running.stop(renewed->cancel, StopReason::kCancelled);
+    running.stop(renewed->past_deadline, StopReason::kTimedOut);
+  } else if (renewed.error().code == Code::kLeaseLost) {
+    bool same = false;
+    {
+      const std::lock_guard lock(lease_mutex);
+      same = session.id == mine.id;
+    }
+    if (same) lose_lease(renewed.error().message);
+  } else {
+    next = BootClock::now() + std::min<Duration>(renewing.failed(renewed.error()), options.lease / 10);
+  }
+}
+
+void Worker::State::send_reports(StoreTrouble& reporting) {
+  const auto sent = reports.send_due(store, BootClock::now());
+  if (!sent) {
+    reporting.failed(sent.error());
+    return;
+  }
+  reporting.over();
+  act_on(*sent);
+}
+
+void Worker::State::act_on(const ReportBox::Sent& sent) {
+  running.stop(sent.cancel, StopReason::kCancelled);
+  running.stop(sent.lost, StopReason::kLeaseLost);
+  for (const Uuid& job : sent.checkpointed)
+    if (const auto attempt = running.find(job); attempt && attempt->kind->follow_up)
+      follow_ups.add(*attempt->kind, attempt->claim);
+}
+
+// Never touches the store, so that nothing the store does can keep it from stopping what must not go on.
+void Worker::State::watch() {
+  const auto tick = std::min<BootClock::duration>(seconds(1), options.lease / 10);
+  for (;;) {
+    const auto now = BootClock::now();
+    const auto next_timeout = running.stop_timed_out(now);
+    bool lost = false;
+    {
+      std::unique_lock lock(lease_mutex);
+      if (threads_end) return;
+      lost = open && lease_until <= now;
+      // A suspended machine's sleep is not counted by this wait; the tick keeps that short.
+      if (!lost)
+        wake_watch.wait_for(lock, std::clamp<BootClock::duration>(next_timeout - now, milliseconds(1), tick));
+    }
+    if (lost) lose_lease("it could not be renewed in time");
+  }
+}
+
+// Store::wait may miss what comes before it is entered: the poll is the truth, and endings never come this
+// way.
+void Worker::State::listen() {
+  for (;;) {
+    {
+      std::unique_lock lock(wake_mutex);
+      wake_listener.wait(lock, [&] { return armed || threads_end; });
+      if (threads_end) {
+        listener_ended = true;
+        wake_loop.notify_one();
+        return;
+      }
+      armed = false;
+    }
+    store.wait(options.poll);
+    notify_loop(&State::hint);
+  }
+}
+
+}  // namespace spool

@@ -1,0 +1,513 @@
+#include "queue/worker.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "worker/worker_fixture.h"
+
+namespace spool::test {
+namespace {
+
+TEST(Worker, AJobRunsAndItsResultIsStored) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("double",
+                        [](Attempt& a) -> Ending { return Succeeded{2 * a.claim().args["n"].get<int>()}; }));
+  NewJob job = new_job("double");
+  job.args["n"] = 21;
+  const Uuid id = insert_one(store, job);
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_EQ(store.get(id)->result, Json(42));
+}
+
+TEST(Worker, ItClaimsNoMoreThanItHasFreeSlotsFor) {
+  MemoryStore store;
+  Kinds kinds;
+  std::atomic<int> running = 0, most = 0;
+  kinds.add(inline_kind("busy", [&](Attempt& a) -> Ending {
+    const int now = running += a.claim().slots;
+    int seen = most;
+    while (now > seen && !most.compare_exchange_weak(seen, now)) {
+    }
+    std::this_thread::yield();
+    running -= a.claim().slots;
+    return Succeeded{};
+  }));
+  std::vector<NewJob> jobs(300, new_job("busy"));
+  for (std::size_t i = 0; i < jobs.size(); i += 3) jobs[i].slots = 2;
+  ASSERT_TRUE(store.insert(jobs));
+  RunningWorker worker(store, kinds, quick(3));
+  ASSERT_TRUE(all_ended(store, 300));
+  EXPECT_LE(most, 3);
+  EXPECT_LE(store.most_slots(), 3);
+}
+
+TEST(Worker, AnExceptionIsAFailedAttemptAndNotTheEndOfTheWorker) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("throws", [](Attempt& a) -> Ending {
+    a.log("about to throw");
+    if (a.claim().attempt == 1) throw std::runtime_error("oh no");
+    if (a.claim().attempt == 2) throw 7;
+    return Succeeded{};
+  }));
+  const Uuid id = insert_one(store, new_job("throws"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  const Job job = *store.get(id);
+  EXPECT_EQ(job.state, State::kSucceeded);
+  ASSERT_EQ(job.errors.size(), 2u);
+  EXPECT_EQ(job.errors[0].error.message, "'throws' threw an exception: oh no");
+  EXPECT_EQ(job.errors[0].log_tail, "about to throw\n");
+  EXPECT_EQ(job.errors[1].error.message, "'throws' threw something that is no exception");
+}
+
+TEST(Worker, AFanOutRunsItsChildrenAndThenTheNextPhase) {
+  MemoryStore store;
+  Kinds kinds;
+  Kind parent = inline_kind("sum", [](Attempt& a) -> Ending {
+    if (a.claim().phase.empty()) {
+      FanOut out{std::vector<NewJob>(3, new_job("one")), "add"};
+      return out;
+    }
+    int sum = 0;
+    for (const ChildResult& child : a.claim().children) sum += child.result.get<int>();
+    return Succeeded{sum};
+  });
+  parent.fan_out = {{"one"}, 3};
+  kinds.add(parent);
+  kinds.add(inline_kind("one", [](Attempt&) -> Ending { return Succeeded{1}; }));
+  const Uuid id = insert_one(store, new_job("sum"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 4));
+  EXPECT_EQ(store.get(id)->result, Json(3));
+}
+
+TEST(Worker, AFanOutAgainstTheRuleFailsTheJob) {
+  MemoryStore store;
+  Kinds kinds;
+  Kind parent = inline_kind("greedy", [](Attempt&) -> Ending { return FanOut{{new_job("exec")}, "x"}; });
+  parent.fan_out = {{"greedy"}, 10};
+  kinds.add(parent);
+  kinds.add(inline_kind("exec", [](Attempt&) -> Ending { return Succeeded{}; }));
+  const Uuid id = insert_one(store, new_job("greedy"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_EQ(store.get(id)->state, State::kFailed);
+  EXPECT_EQ(store.get(id)->errors[0].error.message, "'greedy' may not fan out to 'exec'");
+}
+
+TEST(Worker, AResultThatCannotBeStoredFailsItsJobAlone) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(
+      inline_kind("large", [](Attempt&) -> Ending { return Succeeded{std::string(kMostResultBytes, 'x')}; }));
+  const Uuid id = insert_one(store, new_job("large"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_EQ(store.get(id)->state, State::kFailed);
+  EXPECT_EQ(store.get(id)->errors[0].error.code, Code::kLimitExceeded);
+}
+
+TEST(Worker, AnUnknownKindIsPutOffAndChargesNothing) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("known", [](Attempt&) -> Ending { return Succeeded{}; }));
+  const Uuid unknown = insert_one(store, new_job("from the future"));
+  insert_one(store, new_job("known"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  worker->drain();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_EQ(store.get(unknown)->state, State::kScheduled);
+  EXPECT_EQ(store.get(unknown)->attempts, 0);
+}
+
+TEST(Worker, AKindWithoutAnExecutorFailsInWords) {
+  MemoryStore store;
+  Kinds kinds;
+  Kind kind = inline_kind("media", [](Attempt&) -> Ending { return Succeeded{}; });
+  kind.placement = Placement::kProcess;
+  kinds.add(kind);
+  const Uuid id = insert_one(store, new_job("media"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_EQ(store.get(id)->errors[0].error.message, "this worker has no executor for jobs of kind 'media'");
+}
+
+TEST(Worker, DrainingLetsFinishWhatRunsAndClaimsNoMore) {
+  MemoryStore store;
+  Kinds kinds;
+  Gate gate;
+  kinds.add(inline_kind("wait", [&](Attempt&) -> Ending {
+    gate.wait_inside();
+    return Succeeded{};
+  }));
+  const Uuid first = insert_one(store, new_job("wait"));
+  RunningWorker worker(store, kinds, quick(1));
+  gate.await_entered();
+  const Uuid second = insert_one(store, new_job("wait"));
+  worker->drain();
+  gate.open();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_EQ(store.get(first)->state, State::kSucceeded);
+  EXPECT_EQ(store.get(second)->state, State::kAvailable);
+  EXPECT_EQ(store.calls().closed, 1);
+}
+
+TEST(Worker, StoppingAsksWhatRunsAndReleasesItUncharged) {
+  MemoryStore store;
+  Kinds kinds;
+  Gate gate;
+  gate.open();
+  kinds.add(inline_kind("wait", [&](Attempt& a) -> Ending {
+    gate.wait_inside();
+    await_stop(a);
+    return Failed{{Code::kInternal, "whatever"}};
+  }));
+  const Uuid id = insert_one(store, new_job("wait"));
+  RunningWorker worker(store, kinds);
+  gate.await_entered();
+  worker->stop();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_EQ(store.get(id)->state, State::kAvailable);
+  EXPECT_EQ(store.get(id)->attempts, 0);
+  EXPECT_TRUE(store.get(id)->errors.empty());
+}
+
+TEST(Worker, AHandlerThatDoesNotListenIsLeftBehindAndItsJobReleased) {
+  MemoryStore store;
+  Kinds kinds;
+  Gate gate;
+  kinds.add(inline_kind("deaf", [&](Attempt&) -> Ending {
+    gate.wait_inside();
+    return Succeeded{};
+  }));
+  const Uuid id = insert_one(store, new_job("deaf"));
+  WorkerOptions options = quick();
+  options.grace = -5s + 50ms;  // with the last patience on top
+  RunningWorker worker(store, kinds, options);
+  gate.await_entered();
+  worker->stop();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_EQ(store.get(id)->state, State::kAvailable);
+  EXPECT_EQ(store.get(id)->rescues, 1);
+  gate.open();
+}
+
+TEST(Worker, ItRunsUntilItIsToldThatItIsEnough) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("tick", [](Attempt&) -> Ending { return Succeeded{}; }));
+  Worker worker(store, kinds, quick());
+  InlineExecutor executor(worker.events(), nullptr);
+  worker.use(Placement::kInline, executor);
+  for (int round = 0; round < 2; ++round) {
+    const Uuid id = insert_one(store, new_job("tick"));
+    ASSERT_TRUE(worker.run([&] { return ended(store.get(id)->state); }));
+  }
+  EXPECT_EQ(store.calls().closed, 2);
+}
+
+TEST(Worker, AnAttemptPastItsTimeoutIsStoppedAndTriedAgain) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("slow", [](Attempt& a) -> Ending {
+    if (a.claim().attempt > 1) return Succeeded{};
+    await_stop(a);
+    return Succeeded{};  // finished all the same: it counts
+  }));
+  kinds.add(inline_kind("slower", [](Attempt& a) -> Ending {
+    await_stop(a);
+    return Failed{{Code::kInternal, "whatever"}};
+  }));
+  NewJob slow = new_job("slow"), slower = new_job("slower");
+  slow.timeout = slower.timeout = 20ms;
+  slower.most_attempts = 2;
+  const Uuid one = insert_one(store, slow), two = insert_one(store, slower);
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 2));
+  EXPECT_EQ(store.get(one)->state, State::kSucceeded);
+  EXPECT_EQ(store.get(one)->attempts, 1);
+  EXPECT_EQ(store.get(two)->state, State::kFailed);
+  ASSERT_EQ(store.get(two)->errors.size(), 2u);
+  EXPECT_EQ(store.get(two)->errors[0].error.code, Code::kTimeout);
+}
+
+TEST(Worker, AKindsOwnTimeoutCountsWhereTheJobHasNone) {
+  MemoryStore store;
+  Kinds kinds;
+  Kind kind = inline_kind("slow", [](Attempt& a) -> Ending {
+    await_stop(a);
+    return Failed{{Code::kInternal, ""}};
+  });
+  kind.timeout = 20ms;
+  kinds.add(kind);
+  NewJob job = new_job("slow");
+  job.most_attempts = 1;
+  const Uuid id = insert_one(store, job);
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_EQ(store.get(id)->errors[0].error.message, "ran longer than its timeout");
+}
+
+TEST(Worker, ACancelledAttemptLearnsItFromItsNextReport) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("talks", [&](Attempt& a) -> Ending {
+    EXPECT_TRUE(store.cancel(a.claim().job));
+    EXPECT_TRUE(a.checkpoint({{"at", 1}}));
+    await_stop(a);
+    return RetryLater{{Code::kInternal, "whatever"}, {}};
+  }));
+  const Uuid id = insert_one(store, new_job("talks"));
+  RunningWorker worker(store, kinds);  // its lease is long: no renewal comes first
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_EQ(store.get(id)->state, State::kCancelled);
+}
+
+TEST(Worker, ASilentCancelledAttemptLearnsItFromTheRenewal) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("silent", [&](Attempt& a) -> Ending {
+    EXPECT_TRUE(store.cancel(a.claim().job));
+    await_stop(a);
+    return Succeeded{};
+  }));
+  insert_one(store, new_job("silent"));
+  WorkerOptions options = quick();
+  options.lease = 300ms;
+  RunningWorker worker(store, kinds, options);
+  ASSERT_TRUE(all_ended(store, 1));
+}
+
+TEST(Worker, WhatAJobSaidLastIsStoredBeforeItsEnding) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("talks", [](Attempt& a) -> Ending {
+    if (a.claim().attempt == 2) return Succeeded{a.claim().checkpoint};
+    for (int i = 0; i <= 100; ++i) a.progress(0.005 * i, {{"frames", i}});
+    EXPECT_TRUE(a.checkpoint({{"at", 100}}));
+    EXPECT_TRUE(a.checkpoint({{"at", 101}}));
+    a.progress(0.6, {{"frames", 120}});
+    return RetryLater{{Code::kUnavailable, "again"}, {}};
+  }));
+  const Uuid id = insert_one(store, new_job("talks"));
+  WorkerOptions options = quick();
+  options.report = 1h;
+  RunningWorker worker(store, kinds, options);
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_EQ(store.get(id)->result, (Json{{"at", 101}}));
+  EXPECT_EQ(store.get(id)->progress_detail, (Json{{"frames", 120}}));
+  EXPECT_LE(store.calls().reports, 3);
+}
+
+TEST(Worker, ACheckpointThatIsTooLargeIsRefusedAtOnce) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("hoards", [](Attempt& a) -> Ending {
+    const auto kept = a.checkpoint(std::string(kMostCheckpointBytes, 'x'));
+    return kept ? Ending(Succeeded{}) : Ending(Failed{kept.error()});
+  }));
+  const Uuid id = insert_one(store, new_job("hoards"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_EQ(store.get(id)->errors[0].error.code, Code::kLimitExceeded);
+}
+
+TEST(Worker, FollowUpsComeAfterCommitsAndAreCoalescedPerParent) {
+  MemoryStore store;
+  Kinds kinds;
+  Kind parent = inline_kind("film", [](Attempt& a) -> Ending {
+    if (!a.claim().phase.empty()) return Succeeded{};
+    return FanOut{std::vector<NewJob>(50, new_job("chunk")), "join"};
+  });
+  parent.fan_out = {{"chunk"}, 50};
+  kinds.add(parent);
+  Gate gate;
+  std::atomic<int> calls = 0;
+  std::atomic<bool> committed = true;
+  Kind chunk = inline_kind("chunk", [](Attempt&) -> Ending { return Succeeded{}; });
+  chunk.follow_up = [&](Store& s, const Claim& claim) {
+    if (!ended(s.get(claim.job)->state)) committed = false;
+    ++calls;
+    gate.wait_inside();
+    throw std::runtime_error("of no consequence");
+  };
+  kinds.add(chunk);
+  insert_one(store, new_job("film"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 51));
+  gate.open();
+  worker->drain();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_TRUE(committed);
+  EXPECT_EQ(calls, 2);  // one that was held, and one for all that came meanwhile
+}
+
+TEST(Worker, ACommittedCheckpointIsFollowedUpWhileTheAttemptStillRuns) {
+  MemoryStore store;
+  Kinds kinds;
+  Gate gate;
+  std::promise<Json> seen;
+  Kind kind = inline_kind("grows", [&](Attempt& a) -> Ending {
+    EXPECT_TRUE(a.checkpoint({{"segments", 1}}));
+    gate.wait_inside();
+    return Succeeded{};
+  });
+  std::atomic<bool> first = true;
+  kind.follow_up = [&](Store& s, const Claim& claim) {
+    if (first.exchange(false)) seen.set_value(s.get(claim.job)->checkpoint);
+  };
+  kinds.add(kind);
+  insert_one(store, new_job("grows"));
+  RunningWorker worker(store, kinds);
+  EXPECT_EQ(seen.get_future().get(), (Json{{"segments", 1}}));
+  gate.open();
+  ASSERT_TRUE(all_ended(store, 1));
+}
+
+TEST(Worker, AStoreThatIsAwayIsWaitedForAndNoSettlementIsLost) {
+  MemoryStore store;
+  Kinds kinds;
+  std::atomic<int> runs = 0, refusals = 0;
+  kinds.add(inline_kind("counted", [&](Attempt&) -> Ending {
+    ++runs;
+    return Succeeded{};
+  }));
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (call == "exchange" && runs == 1 && ++refusals <= 3)
+      return Error{Code::kStorageFull, "the disk is full"};
+    if (call == "open_session" && refusals == 0 && runs == 0 && store.calls().sessions == 0 &&
+        ++refusals == 1)
+      return Error{Code::kUnavailable, "locked"};
+    return std::nullopt;
+  };
+  insert_one(store, new_job("counted"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_EQ(runs, 1);
+  EXPECT_GT(refusals, 3);
+}
+
+TEST(Worker, AStoreThatIsBrokenEndsTheRunWithItsError) {
+  MemoryStore store;
+  const Kinds kinds;
+  store.fault = [](std::string_view call) -> std::optional<Error> {
+    if (call == "exchange") return Error{Code::kInternal, "no such table"};
+    return std::nullopt;
+  };
+  RunningWorker worker(store, kinds);
+  const auto result = worker.wait();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().message, "no such table");
+}
+
+TEST(Worker, ALostLeaseStopsEverythingAndTheWorkerGoesOnInANewSession) {
+  MemoryStore store;
+  Kinds kinds;
+  std::atomic<int> runs = 0;
+  std::atomic<bool> stopped = false;
+  kinds.add(inline_kind("long", [&](Attempt& a) -> Ending {
+    if (++runs > 1) return Succeeded{"second"};
+    store.shift_clock_for_tests(1h);  // as if this machine had slept
+    await_stop(a);
+    stopped = true;
+    return Succeeded{"first"};
+  }));
+  const Uuid id = insert_one(store, new_job("long"));
+  WorkerOptions options = quick();
+  options.lease = 600ms;
+  RunningWorker worker(store, kinds, options);
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_TRUE(stopped);
+  EXPECT_EQ(store.get(id)->result, Json("second"));
+  EXPECT_GE(store.calls().sessions, 2);
+}
+
+TEST(Worker, AWorkerThatCannotRenewStopsItsWorkByItsOwnClock) {
+  MemoryStore store;
+  Kinds kinds;
+  std::atomic<bool> blocked = true;
+  std::promise<void> stopped;
+  std::atomic<int> runs = 0;
+  kinds.add(inline_kind("long", [&](Attempt& a) -> Ending {
+    if (++runs > 1) return Succeeded{};
+    await_stop(a);
+    stopped.set_value();
+    return Succeeded{"too late"};
+  }));
+  // The store hangs in the renewal: nobody can tell the worker that its lease is gone.
+  std::mutex mutex;
+  std::condition_variable unblocked;
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (call != "renew" && call != "rescue") return std::nullopt;
+    std::unique_lock lock(mutex);
+    unblocked.wait(lock, [&] { return !blocked; });
+    return std::nullopt;
+  };
+  const Uuid id = insert_one(store, new_job("long"));
+  WorkerOptions options = quick();
+  options.lease = 300ms;
+  RunningWorker worker(store, kinds, options);
+  stopped.get_future().wait();
+  {
+    const std::lock_guard lock(mutex);
+    blocked = false;
+    unblocked.notify_all();
+  }
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_NE(store.get(id)->result, Json("too late"));
+}
+
+TEST(Worker, AnExchangeInDoubtEndsTheSessionSoThatUnseenClaimsComeBack) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("x", [](Attempt&) -> Ending { return Succeeded{}; }));
+  std::atomic<int> exchanges = 0;
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (call == "exchange" && ++exchanges == 1)
+      return Error{Code::kInDoubt, "the connection broke in the commit"};
+    return std::nullopt;
+  };
+  insert_one(store, new_job("x"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_EQ(store.calls().sessions, 2);
+  EXPECT_EQ(store.calls().closed, 1);
+}
+
+TEST(Worker, JobsOfADeadWorkerAreRescued) {
+  MemoryStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("x", [](Attempt&) -> Ending { return Succeeded{}; }));
+  const Uuid id = insert_one(store, new_job("x"));
+  const Session dead = *store.open_session({"elsewhere", 1, "0", 1, {}, 30s});
+  ASSERT_EQ(store.exchange(dead, {}, ClaimRequest{1, 1, 1, {}, {}})->claimed.size(), 1u);
+  store.shift_clock_for_tests(31s);
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(all_ended(store, 1));
+  EXPECT_EQ(store.get(id)->rescues, 1);
+}
+
+TEST(Worker, AHandlerThatBlocksDoesNotHoldUpTheOthers) {
+  MemoryStore store;
+  Kinds kinds;
+  Gate gate;
+  kinds.add(inline_kind("blocks", [&](Attempt&) -> Ending {
+    gate.wait_inside();
+    return Succeeded{};
+  }));
+  kinds.add(inline_kind("quick", [](Attempt&) -> Ending { return Succeeded{}; }));
+  ASSERT_TRUE(store.insert(std::vector<NewJob>(10, new_job("blocks"))));
+  ASSERT_TRUE(store.insert(std::vector<NewJob>(100, new_job("quick"))));
+  RunningWorker worker(store, kinds, quick(12));
+  ASSERT_TRUE(all_ended(store, 100));
+  gate.open();
+  ASSERT_TRUE(all_ended(store, 110));
+}
+
+}  // namespace
+}  // namespace spool::test
