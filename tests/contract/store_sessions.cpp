@@ -1,0 +1,182 @@
+// Workers come, go and die; their jobs do not.
+#include "contract/store_contract.h"
+
+namespace spool {
+namespace {
+
+using std::chrono::seconds;
+
+TEST_P(StoreContract, ASessionIsSeenWithWhatItRuns) {
+  const Session mine = session(seconds(30));
+  insert(new_job("a"));
+  must(store().exchange(mine, {}, slots(1)));
+  const auto seen = must(other().sessions());
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].session.id, mine.id);
+  EXPECT_EQ(seen[0].worker.host, "here");
+  EXPECT_EQ(seen[0].worker.pid, 7);
+  EXPECT_EQ(seen[0].worker.slots, 8);
+  EXPECT_EQ(seen[0].worker.lease, seconds(30));
+  EXPECT_EQ(seen[0].running, 1);
+  EXPECT_GT(seen[0].expires, must(store().now()));
+}
+
+TEST_P(StoreContract, ALeaseThatIsRenewedLives) {
+  const Session mine = session(seconds(30));
+  insert(new_job("a"));
+  const Claim claimed = must(store().exchange(mine, {}, slots(1))).claimed.at(0);
+  for (int i = 0; i < 5; ++i) {
+    pass(seconds(20));
+    must(store().renew(mine));
+    EXPECT_EQ(must(store().rescue()), 0);
+  }
+  EXPECT_EQ(settle(claimed, Succeeded{}), "ok");
+}
+
+TEST_P(StoreContract, JobsOfALostLeaseAreAvailableAgainAndTheOldAttemptIsFenced) {
+  const Session mine = session(seconds(30));
+  const Uuid id = insert(new_job("a"));
+  const Claim lost = must(store().exchange(mine, {}, slots(1))).claimed.at(0);
+  pass(seconds(31));
+  EXPECT_EQ(state(id), State::kRunning);
+  EXPECT_GE(must(store().rescue()), 0);
+  EXPECT_EQ(state(id), State::kAvailable);
+  EXPECT_EQ(get(id).rescues, 1);
+  EXPECT_EQ(get(id).attempts, 0) << "losing a worker charges no attempt";
+  EXPECT_EQ(settle(lost, Succeeded{}), "lease_lost");
+  const ProgressReport report{id, lost.token, 0.5, nullptr, {}};
+  EXPECT_EQ(code_of(must(store().report(std::span(&report, 1))).at(0)), "lease_lost");
+  const Claim again = claim_one();
+  EXPECT_EQ(again.attempt, 1);
+  EXPECT_NE(again.token, lost.token);
+  EXPECT_EQ(settle(lost, Succeeded{}), "lease_lost");
+  EXPECT_EQ(settle(again, Succeeded{}), "ok");
+  EXPECT_EQ(get(id).errors.at(0).error.code, Code::kCrashed);
+  EXPECT_EQ(get(id).errors.at(0).worker, "here:7");
+}
+
+TEST_P(StoreContract, AWorkerThatComesBackLateLearnsThatItsLeaseIsLost) {
+  const Session mine = session(seconds(30));
+  const Uuid id = insert(new_job("a"));
+  const Claim lost = must(store().exchange(mine, {}, slots(1))).claimed.at(0);
+  pass(seconds(31));
+  EXPECT_EQ(code_of(store().renew(mine)), "lease_lost");
+  EXPECT_EQ(state(id), State::kAvailable) << "it was its own witness";
+  EXPECT_EQ(code_of(store().renew(mine)), "lease_lost") << "the session is gone for good";
+  const Settlement s = settlement(lost, Succeeded{});
+  EXPECT_EQ(code_of(store().exchange(mine, std::span(&s, 1), slots(5))), "lease_lost");
+  EXPECT_EQ(state(id), State::kAvailable);
+  EXPECT_TRUE(must(store().sessions()).empty());
+}
+
+TEST_P(StoreContract, AnExchangeUnderALostLeaseChangesNothing) {
+  const Session mine = session(seconds(30));
+  const Uuid id = insert(new_job("a"));
+  insert(new_job("b"));
+  const Claim lost = must(store().exchange(mine, {}, slots(1))).claimed.at(0);
+  pass(seconds(31));
+  const Settlement s = settlement(lost, Succeeded{});
+  EXPECT_EQ(code_of(store().exchange(mine, std::span(&s, 1), slots(5))), "lease_lost");
+  EXPECT_EQ(state(id), State::kAvailable);
+  EXPECT_EQ(claim().size(), 2u) << "nothing was claimed for it";
+}
+
+TEST_P(StoreContract, ASessionThatNeverWasIsALostLease) {
+  EXPECT_EQ(code_of(store().renew(Session{Uuid::v7()})), "lease_lost");
+  EXPECT_EQ(code_of(store().exchange(Session{Uuid::v7()}, {}, slots(1))), "lease_lost");
+}
+
+TEST_P(StoreContract, ClosingASessionGivesItsJobsBackUnharmed) {
+  const Session mine = session();
+  NewJob job = new_job("a");
+  job.most_attempts = 1;
+  const Uuid id = insert(job);
+  const Claim held = must(store().exchange(mine, {}, slots(1))).claimed.at(0);
+  must(store().close_session(mine));
+  must(store().close_session(mine));
+  const Job back = get(id);
+  EXPECT_EQ(back.state, State::kAvailable);
+  EXPECT_EQ(back.rescues, 0);
+  EXPECT_TRUE(back.errors.empty());
+  EXPECT_EQ(settle(held, Succeeded{}), "lease_lost");
+  EXPECT_EQ(claim_one().attempt, 1);
+  EXPECT_EQ(must(store().sessions()).size(), 1u) << "only the one that claimed last";
+}
+
+TEST_P(StoreContract, APoisonJobEndsAfterTwentyLostWorkers) {
+  const Uuid id = insert(new_job("a"));
+  for (int i = 1; i <= kRescueLimit; ++i) {
+    ASSERT_EQ(state(id), State::kAvailable) << "loss " << i;
+    const Session mine = session(seconds(30));
+    must(store().exchange(mine, {}, slots(1)));
+    pass(seconds(31));
+    must(store().rescue());
+  }
+  const Job job = get(id);
+  EXPECT_EQ(job.state, State::kFailed);
+  EXPECT_EQ(job.errors.back().error.code, Code::kCrashed);
+  EXPECT_EQ(job.attempts, 1);
+}
+
+TEST_P(StoreContract, NewProgressForgetsLostWorkers) {
+  const Uuid id = insert(new_job("a"));
+  for (int i = 1; i <= 2 * kRescueLimit; ++i) {
+    ASSERT_EQ(state(id), State::kAvailable) << "loss " << i;
+    const Session mine = session(seconds(30));
+    const Claim claimed = must(store().exchange(mine, {}, slots(1))).claimed.at(0);
+    ProgressReport report{id, claimed.token, {}, nullptr, {}};
+    if (i % 4 == 0) report.fraction = i / 100.0;
+    if (i % 4 == 2) report.checkpoint = Json(i);
+    must(must(store().report(std::span(&report, 1))).at(0));
+    pass(seconds(31));
+    must(store().rescue());
+    EXPECT_LE(get(id).rescues, 2);
+  }
+}
+
+TEST_P(StoreContract, TheSameProgressAgainIsNotNew) {
+  const Uuid id = insert(new_job("a"));
+  for (int i = 1; i <= 3; ++i) {
+    const Session mine = session(seconds(30));
+    const Claim claimed = must(store().exchange(mine, {}, slots(1))).claimed.at(0);
+    const ProgressReport report{id, claimed.token, 0.5, {{"try", i}}, Json("here")};
+    must(must(store().report(std::span(&report, 1))).at(0));
+    pass(seconds(31));
+    must(store().rescue());
+    EXPECT_EQ(get(id).rescues, i);
+  }
+}
+
+TEST_P(StoreContract, RescueLeavesTheLivingAlone) {
+  const Session dead = session(seconds(10));
+  const Session living = session(seconds(100));
+  insert(new_job("a"));
+  insert(new_job("b"));
+  must(store().exchange(dead, {}, slots(1)));
+  const Claim kept = must(store().exchange(living, {}, slots(1))).claimed.at(0);
+  pass(seconds(50));
+  must(other().rescue());
+  EXPECT_EQ(state(kept.job), State::kRunning);
+  EXPECT_EQ(must(store().sessions()).size(), 1u);
+  EXPECT_EQ(must(other().rescue()), 0);
+}
+
+TEST_P(StoreContract, RescueMovesJobsWhoseTimeHasCome) {
+  NewJob job = new_job("a");
+  job.delay = seconds(5);
+  const Uuid id = insert(job);
+  EXPECT_EQ(must(store().rescue()), 0);
+  pass(seconds(6));
+  EXPECT_EQ(must(store().rescue()), 1);
+  EXPECT_EQ(state(id), State::kAvailable);
+}
+
+TEST_P(StoreContract, ALeaseOfNothingIsRefused) {
+  WorkerInfo info;
+  info.lease = Duration(0);
+  EXPECT_EQ(code_of(store().open_session(info)), "invalid_argument");
+  EXPECT_TRUE(must(store().sessions()).empty());
+}
+
+}  // namespace
+}  // namespace spool

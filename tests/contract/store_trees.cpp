@@ -1,0 +1,297 @@
+// Parents and their children: fan-outs, phases, failures that travel upward.
+#include "contract/store_contract.h"
+
+namespace spool {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::seconds;
+
+NewJob child(std::string name, bool optional = false) {
+  NewJob job = new_job("work", std::move(name));
+  job.optional = optional;
+  return job;
+}
+
+NewJob child_of(const Uuid& parent, std::string name) {
+  NewJob job = child(std::move(name));
+  job.parent = parent;
+  return job;
+}
+
+TEST_P(StoreContract, AFanOutParksTheParentUntilItsChildrenEnded) {
+  const Uuid parent = insert(new_job("film"));
+  const Claim plan = claim_one();
+  EXPECT_EQ(settle(plan, FanOut{{child("one"), child("two")}, "assemble", false}), "ok");
+  EXPECT_EQ(state(parent), State::kWaiting);
+  EXPECT_EQ(get(parent).phase, "assemble");
+  const auto work = claim();
+  ASSERT_EQ(work.size(), 2u);
+  EXPECT_EQ(work[0].parent, parent);
+  EXPECT_EQ(work[0].root, parent);
+  settle(work[1], Succeeded{{{"n", 2}}});
+  EXPECT_EQ(state(parent), State::kWaiting);
+  settle(work[0], Succeeded{{{"n", 1}}});
+  EXPECT_EQ(state(parent), State::kAvailable);
+  const Claim assemble = claim_one();
+  EXPECT_EQ(assemble.job, parent);
+  EXPECT_EQ(assemble.phase, "assemble");
+  EXPECT_EQ(assemble.attempt, 1) << "a new phase has fresh attempts";
+  EXPECT_NE(assemble.token, plan.token);
+  ASSERT_EQ(assemble.children.size(), 2u);
+  EXPECT_EQ(assemble.children[0].name, "one") << "in the order of insertion, not of their ends";
+  EXPECT_EQ(assemble.children[0].result, (Json{{"n", 1}}));
+  EXPECT_EQ(assemble.children[0].token, work[0].token);
+  EXPECT_EQ(assemble.children[1].result, (Json{{"n", 2}}));
+  EXPECT_EQ(settle(assemble, Succeeded{}), "ok");
+  EXPECT_EQ(state(parent), State::kSucceeded);
+  EXPECT_TRUE(claim().empty());
+}
+
+TEST_P(StoreContract, ChildrenThatSettleAtOnceWakeTheParentOnce) {
+  insert(new_job("film"));
+  FanOut out{{}, "assemble", false};
+  for (int i = 0; i < 50; ++i) out.children.push_back(child(std::to_string(i)));
+  settle(claim_one(), out);
+  std::vector<Settlement> all;
+  for (const Claim& c : claim()) all.push_back(settlement(c, Succeeded{}));
+  ASSERT_EQ(all.size(), 50u);
+  const Exchange done = must(store().exchange(worker(), all, slots(10)));
+  ASSERT_EQ(done.claimed.size(), 1u) << "woken in the same commit, and once";
+  EXPECT_EQ(done.claimed[0].phase, "assemble");
+}
+
+TEST_P(StoreContract, LastSiblingsThatSettleThroughTwoHandlesLeaveNoParentWaiting) {
+  for (int round = 0; round < 5; ++round) {
+    const Uuid parent = insert(new_job("film"));
+    settle(claim_one(), FanOut{{child("one"), child("two")}, "assemble", false});
+    const auto work = claim();
+    ASSERT_EQ(work.size(), 2u);
+    const Settlement first = settlement(work[0], Succeeded{});
+    const Settlement second = settlement(work[1], Succeeded{});
+    must(store().exchange(worker(), std::span(&first, 1), {}));
+    must(other().exchange(worker(), std::span(&second, 1), {}));
+    EXPECT_EQ(state(parent), State::kAvailable);
+    settle(claim_one(), Succeeded{});
+  }
+}
+
+TEST_P(StoreContract, AnEmptyFanOutGoesOnToTheNextPhase) {
+  const Uuid parent = insert(new_job("film"));
+  settle(claim_one(), FanOut{{}, "second", false});
+  EXPECT_EQ(state(parent), State::kAvailable);
+  const Claim second = claim_one();
+  EXPECT_EQ(second.phase, "second");
+  settle(second, FanOut{{child("late")}, "third", false});
+  settle(claim_one(), Succeeded{});
+  const Claim third = claim_one();
+  EXPECT_EQ(third.phase, "third");
+  EXPECT_EQ(third.children.size(), 1u);
+}
+
+TEST_P(StoreContract, AFanOutIsWholeOrNotAtAll) {
+  const Uuid parent = insert(new_job("film"));
+  NewJob bad = child("bad");
+  bad.slots = 0;
+  EXPECT_EQ(settle(claim_one(), FanOut{{child("good"), bad}, "assemble", false}), "ok");
+  EXPECT_EQ(state(parent), State::kFailed);
+  EXPECT_EQ(get(parent).errors.at(0).error.code, Code::kInvalidArgument);
+  EXPECT_NE(get(parent).errors.at(0).error.message.find("bad"), std::string::npos);
+  EXPECT_EQ(must(store().list({})).size(), 1u) << "the good child is not there either";
+  EXPECT_TRUE(claim().empty());
+  insert(new_job("after"));
+  EXPECT_EQ(claim().size(), 1u);
+}
+
+TEST_P(StoreContract, AFanOutThatIsRefusedSparesItsBatch) {
+  insert(new_job("film"));
+  const Uuid fine = insert(new_job("fine"));
+  const auto claimed = claim(2);
+  NewJob bad = child("bad");
+  bad.queue = "a lane that is taken back";
+  NewJob worse = bad;
+  worse.kind = "";
+  const std::vector<Settlement> batch = {settlement(claimed[0], FanOut{{bad, worse}, "assemble", false}),
+                                         settlement(claimed[1], Succeeded{})};
+  must(store().exchange(worker(), batch, {}));
+  EXPECT_EQ(state(fine), State::kSucceeded);
+  const Uuid again = insert(bad);
+  EXPECT_EQ(claim_one().job, again);
+}
+
+TEST_P(StoreContract, ChildrenOfOneFanOutMayNeedEachOther) {
+  insert(new_job("film"));
+  NewJob first = child("first");
+  first.id = Uuid::v7();
+  NewJob second = child("second");
+  second.needs = {{first.id, false}};
+  settle(claim_one(), FanOut{{first, second}, "assemble", false});
+  auto work = claim();
+  ASSERT_EQ(work.size(), 1u);
+  EXPECT_EQ(work[0].name, "first");
+  settle(work[0], Succeeded{});
+  work = claim();
+  ASSERT_EQ(work.size(), 1u);
+  EXPECT_EQ(work[0].name, "second");
+  settle(work[0], Succeeded{});
+  EXPECT_EQ(claim_one().phase, "assemble");
+}
+
+TEST_P(StoreContract, AFailedChildStopsNoSiblingAndFailsTheParentByName) {
+  const Uuid parent = insert(new_job("film"));
+  settle(claim_one(), FanOut{{child("left"), child("right")}, "assemble", false});
+  const auto work = claim();
+  settle(work[0], Failed{broken("bad frame")});
+  EXPECT_EQ(state(parent), State::kWaiting);
+  EXPECT_EQ(state(work[1].job), State::kRunning);
+  EXPECT_FALSE(get(work[1].job).cancel_requested);
+  settle(work[1], Succeeded{});
+  const Job failed = get(parent);
+  EXPECT_EQ(failed.state, State::kFailed);
+  ASSERT_EQ(failed.errors.size(), 1u);
+  const Error& error = failed.errors[0].error;
+  EXPECT_EQ(error.code, Code::kCorruptInput);
+  EXPECT_NE(error.message.find("left"), std::string::npos);
+  EXPECT_NE(error.message.find("bad frame"), std::string::npos);
+  EXPECT_EQ(error.message.find("right"), std::string::npos);
+  EXPECT_TRUE(claim().empty());
+}
+
+TEST_P(StoreContract, AFailureTravelsUpThroughSeveralLevels) {
+  const Uuid top = insert(new_job("pipeline"));
+  settle(claim_one(), FanOut{{child("step")}, "end", false});
+  settle(claim_one(), FanOut{{child("chunk")}, "assemble", false});
+  settle(claim_one(), Failed{broken("deep down")});
+  EXPECT_EQ(state(top), State::kFailed);
+  EXPECT_NE(get(top).errors.at(0).error.message.find("deep down"), std::string::npos);
+}
+
+TEST_P(StoreContract, AnOptionalChildMayFail) {
+  insert(new_job("film"));
+  settle(claim_one(), FanOut{{child("must"), child("may", true)}, "assemble", false});
+  const auto work = claim();
+  settle(work[1], Failed{broken()});
+  settle(work[0], Succeeded{});
+  const Claim assemble = claim_one();
+  ASSERT_EQ(assemble.children.size(), 2u);
+  EXPECT_EQ(assemble.children[1].state, State::kFailed);
+  EXPECT_TRUE(assemble.children[1].result.is_null());
+}
+
+TEST_P(StoreContract, FailFastCancelsTheSiblingsOfAFailedChild) {
+  const Uuid parent = insert(new_job("film"));
+  FanOut out{{child("bad"), child("runs"), child("may", true), child("queued")}, "assemble", true};
+  settle(claim_one(), out);
+  const auto work = claim(3);
+  settle(work[2], Failed{broken("optional ones do not count")});
+  EXPECT_FALSE(get(work[1].job).cancel_requested);
+  settle(work[0], Failed{broken("bad frame")});
+  JobFilter queued;
+  queued.parent = parent;
+  EXPECT_EQ(must(store().list(queued)).at(3).state, State::kCancelled);
+  EXPECT_TRUE(get(work[1].job).cancel_requested);
+  EXPECT_EQ(state(parent), State::kWaiting) << "the parent ends last";
+  settle(work[1], Failed{broken("stopped")});
+  EXPECT_EQ(state(work[1].job), State::kCancelled);
+  EXPECT_EQ(state(parent), State::kFailed);
+  const std::string message = get(parent).errors.at(0).error.message;
+  EXPECT_LT(message.find("bad frame"), message.find("runs")) << message;
+}
+
+TEST_P(StoreContract, ManyFailedChildrenAreCountedAndAFewNamed) {
+  const Uuid parent = insert(new_job("film"));
+  FanOut out{{}, "assemble", false};
+  for (int i = 0; i < 30; ++i) out.children.push_back(child("chunk " + std::to_string(i)));
+  settle(claim_one(), out);
+  for (const Claim& c : claim()) settle(c, Failed{broken()});
+  const std::string message = get(parent).errors.at(0).error.message;
+  EXPECT_NE(message.find("30"), std::string::npos) << message;
+  EXPECT_LT(message.size(), 1000u);
+}
+
+TEST_P(StoreContract, ChildrenInsertedBelowAJobAreWaitedFor) {
+  NewJob root = new_job("pipeline");
+  root.id = Uuid::v7();
+  const auto results = insert_all({root, child_of(root.id, "one"), child_of(root.id, "two")});
+  for (const auto& result : results) EXPECT_EQ(code_of(result), "ok");
+  EXPECT_EQ(state(root.id), State::kWaiting);
+  insert(child_of(root.id, "three"));
+  const auto work = claim();
+  ASSERT_EQ(work.size(), 3u);
+  for (const Claim& c : work) settle(c, Succeeded{});
+  const Claim top = claim_one();
+  EXPECT_EQ(top.job, root.id);
+  EXPECT_EQ(top.phase, "");
+  EXPECT_EQ(top.children.size(), 3u);
+}
+
+TEST_P(StoreContract, BelowARunningOrEndedJobNothingIsInserted) {
+  const Uuid parent = insert(new_job("film"));
+  const Claim running = claim_one();
+  EXPECT_EQ(insert_code(child_of(parent, "one")), "conflict");
+  settle(running, Succeeded{});
+  EXPECT_EQ(insert_code(child_of(parent, "one")), "conflict");
+  EXPECT_EQ(must(store().list({})).size(), 1u);
+}
+
+TEST_P(StoreContract, BelowAHeldJobAllIsHeldUntilTheTreeIsStarted) {
+  NewJob root = new_job("pipeline");
+  root.held = true;
+  const Uuid id = insert(root);
+  const Uuid one = insert(child_of(id, "one"));
+  EXPECT_EQ(state(one), State::kCreated);
+  EXPECT_TRUE(claim().empty());
+  must(store().start(id));
+  EXPECT_EQ(state(one), State::kAvailable);
+  EXPECT_EQ(state(id), State::kWaiting);
+  settle(claim_one(), Succeeded{});
+  EXPECT_EQ(claim_one().job, id);
+}
+
+TEST_P(StoreContract, ATreesDeadlineEndsAllOfIt) {
+  NewJob root = new_job("film");
+  root.deadline = seconds(100);
+  const Uuid id = insert(root);
+  settle(claim_one(), FanOut{{child("runs"), child("queued")}, "assemble", false});
+  const Claim runs = claim_one();
+  EXPECT_LE(runs.timeout.value(), seconds(100)) << "the tree's deadline cuts the timeouts below it";
+  pass(seconds(101));
+  must(store().rescue());
+  EXPECT_EQ(state(id), State::kWaiting) << "the parent ends last";
+  EXPECT_EQ(must(store().renew(worker())).past_deadline, std::vector<Uuid>{runs.job});
+  settle(runs, Released{});
+  JobFilter tree;
+  tree.root = id;
+  for (const Job& job : must(store().list(tree))) {
+    EXPECT_EQ(job.state, State::kFailed);
+    EXPECT_EQ(job.errors.at(0).error.code, Code::kTimeout);
+  }
+}
+
+TEST_P(StoreContract, AChildsOwnDeadlineCannotExceedItsTrees) {
+  NewJob root = new_job("film");
+  root.deadline = seconds(100);
+  insert(root);
+  NewJob slow = child("slow");
+  slow.deadline = hours(1);
+  NewJob quick = child("quick");
+  quick.deadline = seconds(10);
+  settle(claim_one(), FanOut{{slow, quick}, "assemble", false});
+  const auto work = claim();
+  EXPECT_LE(work[0].timeout.value(), seconds(100));
+  EXPECT_LE(work[1].timeout.value(), seconds(10));
+}
+
+TEST_P(StoreContract, AnAttemptOfALaterPhaseThatIsRepeatedSeesTheChildrenAgain) {
+  insert(new_job("film"));
+  settle(claim_one(), FanOut{{child("one")}, "assemble", false});
+  settle(claim_one(), Succeeded{});
+  settle(claim_one(), RetryLater{broken(), Duration(0)});
+  const Claim again = claim_one();
+  EXPECT_EQ(again.phase, "assemble");
+  EXPECT_EQ(again.attempt, 2);
+  EXPECT_EQ(again.children.size(), 1u);
+}
+
+}  // namespace
+}  // namespace spool
