@@ -5,6 +5,15 @@
 
 namespace spool {
 
+void add_submit(CLI::App& app, Context& context);
+void add_jobs(CLI::App& app, Context& context);
+void add_show(CLI::App& app, Context& context);
+void add_watch(CLI::App& app, Context& context);
+void add_start(CLI::App& app, Context& context);
+void add_cancel(CLI::App& app, Context& context);
+void add_retry(CLI::App& app, Context& context);
+void add_rm(CLI::App& app, Context& context);
+void add_pipeline(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
 
 }  // namespace spool

@@ -49,8 +49,8 @@ std::string numbers_line(const ViewModel& view, int width) {
 Cell merge(std::span<const Cell> cells) {
   for (const Cell urgent : {Cell::kFailed, Cell::kRetried, Cell::kRunning})
     if (std::find(cells.begin(), cells.end(), urgent) != cells.end()) return urgent;
-  const auto done = std::count(cells.begin(), cells.end(), Cell::kDone);
-  if (done == static_cast<std::ptrdiff_t>(cells.size())) return Cell::kDone;
+  const auto done = std::count(cells.begin(), cells.end(), Cell::kFinished);
+  if (done == static_cast<std::ptrdiff_t>(cells.size())) return Cell::kFinished;
   return done > 0 ? Cell::kRunning : Cell::kWaiting;
 }
 
@@ -60,7 +60,7 @@ std::string cell_text(Cell cell, bool colour) {
       return spool::paint("·", Style::kDim, colour);
     case Cell::kRunning:
       return spool::paint("▒", Style::kCyan, colour);
-    case Cell::kDone:
+    case Cell::kFinished:
       return spool::paint("█", Style::kGreen, colour);
     case Cell::kRetried:
       return spool::paint("▒", Style::kYellow, colour);
@@ -73,7 +73,7 @@ std::string cell_text(Cell cell, bool colour) {
 std::string strip_line(const ViewModel& view, int width, bool colour) {
   if (view.chunks.empty()) return {};
   const std::size_t count = view.chunks.size();
-  const auto done = std::count(view.chunks.begin(), view.chunks.end(), Cell::kDone);
+  const auto done = std::count(view.chunks.begin(), view.chunks.end(), Cell::kFinished);
   const std::string words = width < 40 ? "" : fmt::format(" {} of {} chunks", done, count);
   const auto room = static_cast<std::size_t>(std::max(4, width - columns(words) - 2));
   const std::size_t cells = std::min(room, count);
@@ -88,7 +88,7 @@ std::string strip_line(const ViewModel& view, int width, bool colour) {
 Cell cell_of(const Job& job) {
   switch (job.state) {
     case State::kSucceeded:
-      return Cell::kDone;
+      return Cell::kFinished;
     case State::kFailed:
     case State::kCancelled:
       return Cell::kFailed;

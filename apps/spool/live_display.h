@@ -20,7 +20,7 @@
 
 namespace spool {
 
-enum class Cell { kWaiting, kRunning, kDone, kRetried, kFailed };
+enum class Cell { kWaiting, kRunning, kFinished, kRetried, kFailed };
 
 struct ViewModel {
   std::string title;

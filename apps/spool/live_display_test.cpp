@@ -16,8 +16,8 @@ ViewModel half_way() {
   view.frames_per_second = 96.53;
   view.speed = 1.8;
   view.left = 42300ms;
-  view.chunks = {Cell::kDone,    Cell::kDone,    Cell::kDone,  Cell::kRetried,
-                 Cell::kRunning, Cell::kWaiting, Cell::kFailed};
+  view.chunks = {Cell::kFinished, Cell::kFinished, Cell::kFinished, Cell::kRetried,
+                 Cell::kRunning,  Cell::kWaiting,  Cell::kFailed};
   view.notes = {"playable: out/master.m3u8"};
   return view;
 }
@@ -49,7 +49,7 @@ TEST(LiveDisplay, NoLineIsWiderThanTheTerminal) {
   ViewModel view = half_way();
   view.title = std::string(300, 't');
   view.notes = {std::string(300, 'n')};
-  view.chunks.assign(1000, Cell::kDone);
+  view.chunks.assign(1000, Cell::kFinished);
   for (const int width : {24, 40, 80, 250}) {
     const std::string text = render(view, width, true);
     for (std::size_t from = 0, end; (end = text.find('\n', from)) != std::string::npos; from = end + 1)
@@ -60,7 +60,7 @@ TEST(LiveDisplay, NoLineIsWiderThanTheTerminal) {
 TEST(LiveDisplay, ALongFilmIsScaledToTheStrip) {
   ViewModel view;
   view.title = "a";
-  view.chunks.assign(1000, Cell::kDone);
+  view.chunks.assign(1000, Cell::kFinished);
   view.chunks[500] = Cell::kFailed;
   for (std::size_t i = 900; i < 1000; ++i) view.chunks[i] = Cell::kWaiting;
   const std::string text = render(view, 45, false);
@@ -116,7 +116,7 @@ TEST(TreeWatch, CountsFramesOfChunksForTheSpeed) {
   std::vector<Job> jobs{top, done, running, audio};
   ViewModel view = watch.look(jobs, top.id, 0s);
   EXPECT_EQ(view.title, "talk.mov");
-  EXPECT_EQ(view.chunks, (std::vector<Cell>{Cell::kDone, Cell::kRunning}));
+  EXPECT_EQ(view.chunks, (std::vector<Cell>{Cell::kFinished, Cell::kRunning}));
   EXPECT_FALSE(view.frames_per_second);
   jobs[2].progress_detail = {{"frames", 100}};
   view = watch.look(jobs, top.id, 2s);

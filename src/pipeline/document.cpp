@@ -187,7 +187,8 @@ class Parser {
   void read_kind(Step& step, const Json& source, const std::string& here) {
     std::vector<std::string> names;
     for (const Kind* kind : environment_.kinds->all())
-      if (environment_.internal_kinds || !kind->internal) names.push_back(kind->name);
+      if (kind->name != "pipeline" && (environment_.internal_kinds || !kind->internal))
+        names.push_back(kind->name);  // a pipeline in a pipeline has no document to point at
     if (!source.contains("kind")) return at_key(here, fmt::format("the step \"{}\" has no kind", step.name));
     if (!source["kind"].is_string()) return at_value(here + "/kind", "kind must be a string");
     step.kind = source["kind"];

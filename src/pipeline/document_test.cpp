@@ -34,6 +34,7 @@ Kinds some_kinds() {
       "sizes": {"type": "array", "items": {"type": "object", "additionalProperties": false,
                 "properties": {"width": {"type": "integer"}}}}}})"));
   kinds.add(kind("exec", R"({"type": "object", "properties": {"command": {"type": "string"}}})"));
+  kinds.add(kind("pipeline", R"({"type": "object"})"));
   kinds.add(kind("transcode.chunk", R"({"type": "object"})", true));
   return kinds;
 }
@@ -205,6 +206,11 @@ TEST_F(DocumentTest, AMissingParameterIsNamedAtItsStep) {
 TEST_F(DocumentTest, InternalKindsAreNotForDocuments) {
   EXPECT_EQ(wrong("version: 1\nsteps:\n  a: {kind: transcode.chunk}\n"),
             "3:13 there is no kind \"transcode.chunk\"; known are exec, thumbnails, transcode\n");
+}
+
+TEST_F(DocumentTest, APipelineIsNoStepOfAPipeline) {
+  EXPECT_EQ(wrong("version: 1\nsteps:\n  a: {kind: pipeline}\n"),
+            "3:13 there is no kind \"pipeline\"; known are exec, thumbnails, transcode\n");
 }
 
 TEST_F(DocumentTest, ACircleIsNamed) {

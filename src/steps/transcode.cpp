@@ -24,6 +24,7 @@ Json transcode_schema() {
       "digest": {"type": "string", "maxLength": 64}
     }})");
   schema["properties"]["ladder"] = media::ladder_schema();
+  schema["properties"]["ladder"]["format"] = "ladder";  // a pipeline may name one
   return schema;
 }
 

@@ -1,0 +1,143 @@
+#include "parts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "media/ladder.h"
+#include "pipeline/plan.h"
+#include "steps/steps.h"
+#include "store_sqlite/sqlite_store.h"
+
+namespace spool {
+namespace {
+
+constexpr int kPage = 500;
+constexpr std::size_t kMostNamed = 5;  // of jobs that an abbreviation could mean
+
+bool is_hex(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) || c == '-'; });
+}
+
+}  // namespace
+
+Result<Config> load_config(const Context& context, std::map<std::string, std::string> more) {
+  ConfigSources sources;
+  sources.flags = std::move(more);
+  if (!context.store.empty()) sources.flags["store"] = context.store;
+  if (!context.objects.empty()) sources.flags["objects"] = context.objects;
+  if (!context.config_file.empty()) sources.file = context.config_file;
+  return load_config(sources);
+}
+
+const Kinds& known_kinds() {
+  static const Kinds kinds = [] {
+    Kinds all = steps::make_kinds({});
+    pipeline::add_pipeline_kinds(
+        all, [](Uuid) { return fail(Code::kInternal, "this table is for checking"); }, {});
+    return all;
+  }();
+  return kinds;
+}
+
+pipeline::Ladders ladders_of(const Config& config) {
+  return pipeline::Ladders(media::ladder_schema(), config.ladders);
+}
+
+pipeline::Environment environment_with(const Kinds& kinds, const pipeline::Ladders& ladders) {
+  pipeline::Environment out;
+  out.kinds = &kinds;
+  out.ladder = [&ladders](std::string_view name) { return ladders.named(name); };
+  return out;
+}
+
+Result<std::unique_ptr<Store>> open_store(const Config& config, Open how) {
+  constexpr std::string_view kSqlite = "sqlite:";
+  if (!std::string_view(config.store).starts_with(kSqlite))
+    return fail(Code::kUnsupported,
+                fmt::format("{}: this program keeps jobs in sqlite:PATH", without_secret(config.store)));
+  const std::filesystem::path path = config.store.substr(kSqlite.size());
+  std::error_code error;
+  if (how == Open::kMake) {
+    std::filesystem::create_directories(path.parent_path(), error);
+    if (error)
+      return fail_errno(error.value(), fmt::format("{}: cannot be made", path.parent_path().string()));
+  } else if (!std::filesystem::exists(path, error)) {
+    return fail(Code::kNotFound, fmt::format("{}: there is no store here yet; `spool worker` or `spool "
+                                             "submit` makes one, --store names another",
+                                             path.string()));
+  }
+  return open_sqlite_store(path);
+}
+
+Result<void> for_each_job(Store& store, JobFilter filter, const std::function<bool(Job&)>& take) {
+  filter.most = kPage;
+  for (;;) {
+    SPOOL_ASSIGN(std::vector<Job> page, store.list(filter));
+    for (Job& job : page)
+      if (!take(job)) return {};
+    if (page.size() < static_cast<std::size_t>(kPage)) return {};
+    filter.after = page.back().id;
+  }
+}
+
+Result<Uuid> find_job(Store& store, const std::string& text) {
+  if (text.size() == 36) {
+    SPOOL_ASSIGN(const Uuid id, Uuid::parse(text));
+    SPOOL_ASSIGN(const Job job, store.get(id));
+    return job.id;
+  }
+  if (text.empty() || !is_hex(text))
+    return fail(Code::kInvalidArgument,
+                fmt::format("\"{}\" is no id of a job: `spool jobs` lists them", text));
+  std::string wanted = text;
+  std::transform(wanted.begin(), wanted.end(), wanted.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  std::vector<Uuid> found;
+  SPOOL_TRY(for_each_job(store, {}, [&](const Job& job) {
+    if (job.id.text().starts_with(wanted)) found.push_back(job.id);
+    return found.size() <= kMostNamed;
+  }));
+  if (found.size() == 1) return found.front();
+  if (found.empty()) return fail(Code::kNotFound, fmt::format("there is no job {}", text));
+  std::string names;
+  for (std::size_t i = 0; i < std::min(found.size(), kMostNamed); ++i) names += "\n  " + found[i].text();
+  return fail(Code::kInvalidArgument, fmt::format("{} is the beginning of several ids; write more of it:{}{}",
+                                                  text, names, found.size() > kMostNamed ? "\n  ..." : ""));
+}
+
+Result<std::vector<Job>> read_tree(Store& store, Uuid top) {
+  SPOOL_ASSIGN(const Job job, store.get(top));
+  JobFilter filter;
+  filter.root = job.root;
+  std::vector<Job> all;
+  SPOOL_TRY(for_each_job(store, filter, [&](Job& one) {
+    all.push_back(std::move(one));
+    return true;
+  }));
+  if (job.root == top) return all;
+  // Parents are inserted before their children.
+  std::vector<Job> below;
+  std::vector<Uuid> inside{top};
+  for (Job& one : all) {
+    const bool mine =
+        one.id == top || (one.parent && std::find(inside.begin(), inside.end(), *one.parent) != inside.end());
+    if (!mine) continue;
+    if (one.id != top) inside.push_back(one.id);
+    below.push_back(std::move(one));
+  }
+  return below;
+}
+
+Result<std::string> input_reference(const std::string& text) {
+  if (text.starts_with("object:") || text.starts_with("file:")) return text;
+  std::error_code error;
+  const auto path = std::filesystem::canonical(text, error);
+  if (error) return fail_errno(error.value(), text);
+  if (!std::filesystem::is_regular_file(path, error))
+    return fail(Code::kInvalidArgument, fmt::format("{}: is not a file", text));
+  return "file:" + path.string();
+}
+
+}  // namespace spool

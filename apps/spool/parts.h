@@ -1,0 +1,47 @@
+// The parts that commands open: configuration, store, objects, kinds, ladders; and jobs found by what people
+// type.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "context.h"
+#include "pipeline/document.h"
+#include "pipeline/ladders.h"
+#include "queue/kind.h"
+#include "queue/store.h"
+
+namespace spool {
+
+// From the flags of add_store_options(), the environment and spool.toml; `more` are flags of the command
+// itself, by key.
+[[nodiscard]] Result<Config> load_config(const Context& context,
+                                         std::map<std::string, std::string> more = {});
+
+// The kinds that this program knows, pipelines among them, for checking and planning: they are not run with
+// this table.
+[[nodiscard]] const Kinds& known_kinds();
+// What documents and parameters are checked against. `ladders` outlives it.
+[[nodiscard]] pipeline::Environment environment_with(const Kinds& kinds, const pipeline::Ladders& ladders);
+[[nodiscard]] pipeline::Ladders ladders_of(const Config& config);
+
+enum class Open { kExisting, kMake };
+// kExisting: a store that is not there is an error in words (a reading command makes none).
+[[nodiscard]] Result<std::unique_ptr<Store>> open_store(const Config& config, Open how);
+
+// An id, or the beginning of one that only one job has. Errors: kNotFound, kInvalidArgument (several; they
+// are named).
+[[nodiscard]] Result<Uuid> find_job(Store& store, const std::string& id);
+// The job and all below it, in order of insertion.
+[[nodiscard]] Result<std::vector<Job>> read_tree(Store& store, Uuid top);
+// Everything that the filter lets through, page by page.
+[[nodiscard]] Result<void> for_each_job(Store& store, JobFilter filter,
+                                        const std::function<bool(Job&)>& take);
+
+// "file:/absolute/path" of a file that is there; references ("object:...", "file:...") stay as they are.
+[[nodiscard]] Result<std::string> input_reference(const std::string& text);
+
+}  // namespace spool
