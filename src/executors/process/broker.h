@@ -1,0 +1,48 @@
+// Broker: opens inputs and makes and commits outputs on behalf of children, which see no file system.
+//
+// What may be opened is checked here: a file only if the args name it, regular files only, inputs read-only. The work
+// is done on threads of its own, as it may block; ask() and the answers belong to the event loop's thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "executors/process/attempt_run.h"
+#include "executors/process/event_loop.h"
+#include "executors/process/file_threads.h"
+#include "executors/process/protocol.h"
+
+namespace spool::process {
+
+class Broker {
+ public:
+  struct Answer {
+    Reply reply;
+    UniqueFd descriptor;      // for the child
+    std::string output_name;  // of an output that was made
+    UniqueFd output;          // the manager's own hold on it
+
+    // Notes what the attempt has now; gives the descriptor to send.
+    UniqueFd deliver(AttemptRun& run);
+  };
+
+  // Both outlive it, the loop's functions that it posts too: destroy it after the loop has stopped.
+  Broker(EventLoop& loop, AttemptFiles& files, int threads)
+      : loop_(loop), files_(files), threads_(std::make_unique<FileThreads>(threads)) {}
+
+  // `question`: OpenInput, CreateOutput or CommitOutput. `answer` is called later, on the loop's thread, once.
+  void ask(AttemptRun& run, const FromChild& question, std::function<void(Answer)> answer);
+
+ private:
+  using Work = std::function<Answer()>;
+  void work(Work work, std::function<void(Answer)> answer);
+  Work open_input(const AttemptRun& run, std::string reference);
+  Work create_output(const AttemptRun& run, std::string name);
+  Work commit_output(AttemptRun& run, std::string name);
+
+  EventLoop& loop_;
+  AttemptFiles& files_;
+  std::unique_ptr<FileThreads> threads_;
+};
+
+}  // namespace spool::process

@@ -1,0 +1,317 @@
+#include "executors/process/process_executor.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "executors/process/broker.h"
+#include "executors/process/child_pool.h"
+#include "executors/process/event_loop.h"
+#include "executors/process/file_threads.h"
+#include "executors/process/memory_cgroup.h"
+#include "executors/process/sandbox.h"
+
+namespace spool {
+
+using namespace process;
+
+namespace {
+
+constexpr auto kMostStartUp = std::chrono::seconds(30);      // of a child, until it says that it is ready
+constexpr auto kMostFarewell = std::chrono::seconds(1);      // between a child's closed socket and its end
+constexpr auto kSparePause = std::chrono::seconds(2);        // after a spare that could not be started
+constexpr auto kSweepEvery = std::chrono::seconds(10);
+constexpr int kFileThreads = 2;
+
+}  // namespace
+
+class ProcessExecutor::Core final : public ChildListener {
+ public:
+  Core(ProcessOptions options, AttemptFiles& files, AttemptEvents events)
+      : options_(std::move(options)), events_(std::move(events)), pool_(options_) {
+    auto loop = EventLoop::make();
+    if (!loop) {
+      broken_ = std::move(loop).error();
+      return;
+    }
+    loop_ = std::move(*loop);
+    files_ = std::make_unique<Broker>(*loop_, files, kFileThreads);
+    thread_ = std::thread([this] { run(); });
+  }
+
+  ~Core() override {
+    if (!loop_) return;
+    loop_->stop();
+    thread_.join();
+    files_.reset();
+    for (auto& [child, slot] : pool_)
+      if (slot.run) end(*slot.run->claim(), Released{}, slot.run->usage({}), slot.child->log().text());
+    pool_.clear();
+  }
+
+  void start(std::shared_ptr<const Claim> claim, const Kind& kind) {
+    if (!loop_) return end(*claim, Failed{broken_}, {}, "");
+    loop_->post([this, claim = std::move(claim), &kind] { begin(claim, kind); });
+  }
+
+  void stop(Uuid job, StopReason reason, Duration grace) {
+    if (!loop_) return;
+    loop_->post([this, job, reason, grace] {
+      for (auto& [child, slot] : pool_)
+        if (slot.run && slot.run->claim()->job == job) ask_to_stop(slot, reason, grace);
+    });
+  }
+
+ private:
+  // --- the thread
+
+  void run() {
+    auto sandbox = Sandbox::find(
+        {options_.program, options_.arguments, options_.bubblewrap, options_.unsafe_no_sandbox});
+    if (sandbox) {
+      sandbox_ = std::move(*sandbox);
+      cgroups_ = MemoryCgroups::find();
+    } else {
+      broken_ = std::move(sandbox).error();
+      if (broken_.code == Code::kUnsupported)
+        broken_.message += "; or --unsafe-no-sandbox, for files that you trust";
+    }
+    loop_->run([this] { return tick(); });
+  }
+
+  Clock::time_point tick() {
+    const auto now = Clock::now();
+    auto next = now + std::chrono::seconds(5);
+    for (auto& [child, slot] : pool_) next = std::min(next, tend(slot, now));
+    for (Slot* slot : pool_.spent(now)) retire(*slot);
+    if (const auto at = pool_.next_spent()) next = std::min(next, *at);
+    if (now >= sweep_at_) {
+      cgroups_.sweep();
+      sweep_at_ = now + kSweepEvery;
+    }
+    if (!sandbox_ || pool_.missing_spares() <= 0) return next;
+    // One a turn: what children say meanwhile comes first.
+    if (now >= spares_from_ && start_child()) return now;
+    return std::min(next, std::max(spares_from_, now + std::chrono::milliseconds(1)));
+  }
+
+  // What one child needs now; when it should be looked at again.
+  Clock::time_point tend(Slot& slot, Clock::time_point now) {
+    if (!slot.ready) {
+      if (now - slot.since < kMostStartUp) return slot.since + kMostStartUp;
+      fail_run(slot, {Code::kUnavailable, "a child did not start", 0});
+      return now + std::chrono::seconds(1);
+    }
+    if (slot.closed_at && now - *slot.closed_at >= kMostFarewell)
+      fail_run(slot, {Code::kCrashed, "its process closed its connection without an ending", 0});
+    if (!slot.run) return slot.closed_at ? *slot.closed_at + kMostFarewell : now + std::chrono::seconds(5);
+    AttemptRun& run = *slot.run;
+    if (const auto report = run.report_due(now)) events_.report(*run.claim(), *report);
+    if (now >= slot.look_at) {
+      watch(slot, now);
+      slot.look_at = run.next_look(now);
+    }
+    if (run.grace_is_over(now)) slot.child->kill();
+    auto next = slot.look_at;
+    if (const auto at = run.kill_at(); at && *at > now) next = std::min(next, *at);
+    if (slot.closed_at) next = std::min(next, *slot.closed_at + kMostFarewell);
+    return next;
+  }
+
+  void watch(Slot& slot, Clock::time_point now) {
+    AttemptRun& run = *slot.run;
+    const auto stats = slot.child->stats();
+    run.look(stats, now);
+    if (const auto reason = run.overdue(options_.limits, now)) ask_to_stop(slot, *reason, options_.grace);
+    if (!slot.child->has_cgroup() && stats && stats->resident_bytes > options_.limits.memory_bytes)
+      fail_run(slot, {Code::kCrashed, fmt::format("{}: its process ran out of memory (limit {} MB)", run.kind().name,
+                                                  options_.limits.memory_bytes >> 20),
+                      0});
+  }
+
+  // --- attempts
+
+  void begin(const std::shared_ptr<const Claim>& claim, const Kind& kind) {
+    if (!sandbox_) return end(*claim, Failed{broken_}, {}, "");
+    const Tree tree{claim->owner, claim->root};
+    Slot* slot = pool_.choose(tree);
+    if (slot == nullptr) slot = start_child();
+    if (slot == nullptr) return end(*claim, RetryLater{start_error_, {}}, {}, "");
+    slot->tree = tree;
+    slot->serial = ++last_serial_;
+    slot->child->read_output();
+    slot->child->log().clear();
+    slot->run = std::make_unique<AttemptRun>(claim, kind, Clock::now());
+    if (slot->ready) send_run(*slot);
+  }
+
+  void send_run(Slot& slot) {
+    const auto now = Clock::now();
+    slot.child->forget_peak();
+    slot.run->begin(slot.child->stats(), now);
+    slot.look_at = slot.run->next_look(now);
+    slot.child->send(Run{*slot.run->claim()});
+  }
+
+  void ask_to_stop(Slot& slot, StopReason reason, Duration grace) {
+    const auto now = Clock::now();
+    slot.run->ask_to_stop(reason, now + std::chrono::duration_cast<Clock::duration>(grace));
+    slot.look_at = now;
+    if (slot.ready) slot.child->send(Stop{reason});
+  }
+
+  // By force: the process is killed, and what it says in its last moment is not heard.
+  void fail_run(Slot& slot, Error error) {
+    slot.retired = true;
+    if (slot.run) slot.run->condemn(std::move(error));
+    slot.child->kill();
+  }
+
+  void retire(Slot& slot) {
+    slot.retired = true;
+    slot.child->kill();
+  }
+
+  void finish(Slot& slot, Ending ending, const Usage& said) {
+    const std::unique_ptr<AttemptRun> run = std::move(slot.run);
+    slot.child->read_output();
+    if (const auto report = run->report_due(Clock::now(), true)) events_.report(*run->claim(), *report);
+    end(*run->claim(), std::move(ending), run->usage(said), slot.child->log().text());
+    slot.child->log().clear();
+  }
+
+  void end(const Claim& claim, Ending ending, const Usage& usage, std::string log) const {
+    events_.ended(claim, Settlement{claim.job, claim.token, std::move(ending), usage, std::move(log)});
+  }
+
+  // --- children
+
+  Slot* start_child() {
+    const auto now = Clock::now();
+    auto child = Child::start(*loop_, *this, *sandbox_, options_.limits, cgroups_);
+    if (child) return &pool_.add(std::move(*child), now);
+    start_error_ = {Code::kUnavailable, fmt::format("cannot start a child: {}", child.error().message), 0};
+    spares_from_ = now + kSparePause;
+    return nullptr;
+  }
+
+  void on_message(Child& child, FromChild message) override {
+    Slot* slot = pool_.find(child);
+    if (slot == nullptr || slot->retired) return;
+    if (const auto* ready = std::get_if<Ready>(&message)) return on_ready(*slot, *ready);
+    if (!slot->ready || !slot->run)
+      return on_violation(child, {Code::kInvalidArgument, "it spoke while it had no job", 0});
+    slot->run->sign_of_life(Clock::now());
+    if (auto* ended = std::get_if<Ended>(&message)) return on_ended(*slot, std::move(*ended));
+    if (auto* progress = std::get_if<Progress>(&message))
+      slot->run->on_progress(progress->fraction, std::move(progress->detail));
+    else if (auto* checkpoint = std::get_if<Checkpoint>(&message))
+      slot->run->on_checkpoint(std::move(checkpoint->value));
+    else if (const auto* log = std::get_if<LogLine>(&message))
+      child.log().append(log->line + "\n");
+    else if (slot->run->question_open)
+      return on_violation(child, {Code::kInvalidArgument, "it asked again before it was answered", 0});
+    else
+      ask(*slot, message);
+    if (const auto report = slot->run->report_due(Clock::now())) events_.report(*slot->run->claim(), *report);
+  }
+
+  void ask(Slot& slot, const FromChild& question) {
+    const std::uint64_t serial = slot.serial;
+    slot.run->question_open = true;
+    files_->ask(*slot.run, question, [this, serial](Broker::Answer answer) {
+      Slot* asker = pool_.find_attempt(serial);
+      if (asker == nullptr || asker->retired) return;
+      asker->run->question_open = false;
+      asker->run->sign_of_life(Clock::now());
+      UniqueFd descriptor = answer.deliver(*asker->run);
+      asker->child->send(answer.reply, std::move(descriptor));
+    });
+  }
+
+  void on_ready(Slot& slot, const Ready& ready) {
+    if (slot.ready || ready.version != kProtocolVersion)
+      return on_violation(*slot.child, {Code::kInvalidArgument, "it does not speak this version", 0});
+    slot.ready = true;
+    slot.since = Clock::now();
+    if (slot.run) send_run(slot);
+    if (slot.run && slot.run->asked_to_stop()) slot.child->send(Stop{*slot.run->asked_to_stop()});
+  }
+
+  void on_ended(Slot& slot, Ended ended) {
+    AttemptRun& run = *slot.run;
+    if (run.question_open)
+      return on_violation(*slot.child, {Code::kInvalidArgument, "it ended before it was answered", 0});
+    if (auto allowed = check_ending(ended.ending, *run.claim(), run.kind()); !allowed)
+      return on_violation(*slot.child, std::move(allowed).error());
+    const auto now = Clock::now();
+    const auto stats = slot.child->stats();
+    run.look(stats, now);
+    ++slot.attempts;
+    slot.since = now;
+    finish(slot, run.ending_said(std::move(ended.ending)), ended.usage);
+    if (pool_.worn(slot, stats)) retire(slot);
+  }
+
+  void on_violation(Child& child, Error error) override {
+    Slot* slot = pool_.find(child);
+    if (slot == nullptr || slot->retired) return;
+    const std::string who = slot->run ? slot->run->kind().name : "an idle child";
+    error.message = fmt::format("{}: its process broke the protocol: {}", who, error.message);
+    fail_run(*slot, std::move(error));
+  }
+
+  void on_closed(Child& child) override {
+    if (Slot* slot = pool_.find(child)) slot->closed_at = Clock::now();
+  }
+
+  void on_gone(Child& child, const Gone& gone) override {
+    Slot* slot = pool_.find(child);
+    if (slot == nullptr) return;
+    const std::string words = gone.words(options_.limits.memory_bytes);
+    const auto never_ready = [&] {
+      return Error{Code::kUnavailable,
+                   fmt::format("cannot start a child: it {}: {}", words, printable(child.log().text(), 400)), 0};
+    };
+    if (!slot->ready) {
+      start_error_ = never_ready();
+      spares_from_ = Clock::now() + kSparePause;
+      spdlog::warn("{}", start_error_.message);
+    }
+    if (slot->run) {
+      if (!slot->ready) slot->run->condemn(start_error_);
+      Ending ending = slot->run->ending_of_process(words);
+      finish(*slot, std::move(ending), {});
+    }
+    pool_.remove(child);
+  }
+
+  ProcessOptions options_;
+  AttemptEvents events_;
+  Error broken_;  // why nothing can run at all
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<Broker> files_;
+  std::optional<Sandbox> sandbox_;
+  MemoryCgroups cgroups_;
+  ChildPool pool_;
+  Error start_error_;  // of the last child that could not be started
+  std::uint64_t last_serial_ = 0;
+  Clock::time_point spares_from_{}, sweep_at_{};
+  std::thread thread_;
+};
+
+ProcessExecutor::ProcessExecutor(ProcessOptions options, AttemptFiles& files, AttemptEvents events)
+    : core_(std::make_unique<Core>(std::move(options), files, std::move(events))) {}
+ProcessExecutor::~ProcessExecutor() = default;
+
+void ProcessExecutor::start(std::shared_ptr<const Claim> claim, const Kind& kind) {
+  core_->start(std::move(claim), kind);
+}
+void ProcessExecutor::stop(Uuid job, StopReason reason, Duration grace) {
+  core_->stop(job, reason, grace);
+}
+
+}  // namespace spool
