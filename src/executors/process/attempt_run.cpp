@@ -134,7 +134,8 @@ Usage AttemptRun::usage(const Usage& said) const {
   // What the kernel tells outweighs what the child tells.
   usage.cpu_seconds = latest_->cpu_seconds - first_->cpu_seconds;
   usage.peak_memory_bytes = std::max(peak_, latest_->peak_bytes);
-  if (latest_->bytes_read && first_->bytes_read) usage.bytes_read = *latest_->bytes_read - *first_->bytes_read;
+  if (latest_->bytes_read && first_->bytes_read)
+    usage.bytes_read = *latest_->bytes_read - *first_->bytes_read;
   if (latest_->bytes_written && first_->bytes_written)
     usage.bytes_written = *latest_->bytes_written - *first_->bytes_written;
   return usage;

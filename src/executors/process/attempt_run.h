@@ -1,5 +1,6 @@
-// AttemptRun: one attempt in one child, as the manager keeps it: what it asked for, what it used, when it last showed
-// a sign of life, and what its end means. No descriptor of a process in here, and time is an argument.
+// AttemptRun: one attempt in one child, as the manager keeps it: what it asked for, what it used, when it
+// last showed a sign of life, and what its end means. No descriptor of a process in here, and time is an
+// argument.
 //
 // Belongs to the event loop's thread.
 #pragma once

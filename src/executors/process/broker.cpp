@@ -20,9 +20,11 @@ Broker::Answer refusal(Error error) {
 Result<void> check_descriptor(int fd, std::string_view name, bool read_only) {
   struct stat info {};
   if (fstat(fd, &info) != 0) return fail_errno(errno, name);
-  if (!S_ISREG(info.st_mode)) return fail(Code::kInvalidArgument, fmt::format("{}: not a regular file", name));
+  if (!S_ISREG(info.st_mode))
+    return fail(Code::kInvalidArgument, fmt::format("{}: not a regular file", name));
   const int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
-  if (read_only && mode != O_RDONLY) return fail(Code::kInternal, fmt::format("{}: opened to be written", name));
+  if (read_only && mode != O_RDONLY)
+    return fail(Code::kInternal, fmt::format("{}: opened to be written", name));
   return {};
 }
 
@@ -53,9 +55,12 @@ UniqueFd Broker::Answer::deliver(AttemptRun& run) {
 }
 
 void Broker::ask(AttemptRun& run, const FromChild& question, std::function<void(Answer)> answer) {
-  if (const auto* input = std::get_if<OpenInput>(&question)) return work(open_input(run, input->reference), answer);
-  if (const auto* output = std::get_if<CreateOutput>(&question)) return work(create_output(run, output->name), answer);
-  if (const auto* output = std::get_if<CommitOutput>(&question)) return work(commit_output(run, output->name), answer);
+  if (const auto* input = std::get_if<OpenInput>(&question))
+    return work(open_input(run, input->reference), answer);
+  if (const auto* output = std::get_if<CreateOutput>(&question))
+    return work(create_output(run, output->name), answer);
+  if (const auto* output = std::get_if<CommitOutput>(&question))
+    return work(commit_output(run, output->name), answer);
 }
 
 void Broker::work(Work work, std::function<void(Answer)> answer) {
@@ -82,11 +87,11 @@ Broker::Work Broker::open_input(const AttemptRun& run, std::string reference) {
 }
 
 Broker::Work Broker::create_output(const AttemptRun& run, std::string name) {
-  if (auto good = check_output_name(name); !good)
-    return [error = good.error()] { return refusal(error); };
+  if (auto good = check_output_name(name); !good) return [error = good.error()] { return refusal(error); };
   if (run.outputs.size() >= kMostOpenOutputs)
     return [] {
-      return refusal({Code::kLimitExceeded, fmt::format("more than {} outputs are open", kMostOpenOutputs), 0});
+      return refusal(
+          {Code::kLimitExceeded, fmt::format("more than {} outputs are open", kMostOpenOutputs), 0});
     };
   if (run.outputs.contains(name))
     return [name] { return refusal({Code::kConflict, fmt::format("output {} is open already", name), 0}); };
@@ -99,12 +104,14 @@ Broker::Work Broker::commit_output(AttemptRun& run, std::string name) {
   const auto it = run.outputs.find(name);
   if (it == run.outputs.end())
     return [name] {
-      return refusal({Code::kInvalidArgument, fmt::format("output {} was not created", printable(name, 200)), 0});
+      return refusal(
+          {Code::kInvalidArgument, fmt::format("output {} was not created", printable(name, 200)), 0});
     };
   const auto fd = std::make_shared<UniqueFd>(std::move(it->second));
   run.outputs.erase(it);
   return [this, claim = run.claim(), name = std::move(name), fd] {
-    if (auto done = files_.commit_output(*claim, name, fd->get()); !done) return refusal(std::move(done).error());
+    if (auto done = files_.commit_output(*claim, name, fd->get()); !done)
+      return refusal(std::move(done).error());
     return Answer{};
   };
 }

@@ -1,7 +1,8 @@
 // Broker: opens inputs and makes and commits outputs on behalf of children, which see no file system.
 //
-// What may be opened is checked here: a file only if the args name it, regular files only, inputs read-only. The work
-// is done on threads of its own, as it may block; ask() and the answers belong to the event loop's thread.
+// What may be opened is checked here: a file only if the args name it, regular files only, inputs read-only.
+// The work is done on threads of its own, as it may block; ask() and the answers belong to the event loop's
+// thread.
 #pragma once
 
 #include <functional>
@@ -30,7 +31,8 @@ class Broker {
   Broker(EventLoop& loop, AttemptFiles& files, int threads)
       : loop_(loop), files_(files), threads_(std::make_unique<FileThreads>(threads)) {}
 
-  // `question`: OpenInput, CreateOutput or CommitOutput. `answer` is called later, on the loop's thread, once.
+  // `question`: OpenInput, CreateOutput or CommitOutput. `answer` is called later, on the loop's thread,
+  // once.
   void ask(AttemptRun& run, const FromChild& question, std::function<void(Answer)> answer);
 
  private:

@@ -11,7 +11,8 @@
 namespace spool::process {
 namespace {
 
-constexpr std::size_t kMostDescriptors = 16;  // in one message; a child that sends more loses them to the kernel
+constexpr std::size_t kMostDescriptors =
+    16;  // in one message; a child that sends more loses them to the kernel
 
 struct Arrived {
   ssize_t bytes = 0;
@@ -173,7 +174,8 @@ Result<std::pair<UniqueFd, UniqueFd>> make_channel() {
   if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return fail_errno(errno, "fcntl");
   const int on = 1;
   // The kernel then tells who speaks; a child cannot lie about its pid.
-  if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) return fail_errno(errno, "SO_PASSCRED");
+  if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+    return fail_errno(errno, "SO_PASSCRED");
   return pair;
 }
 

@@ -1,6 +1,8 @@
-// The two ends of the socket between a manager and its child: bytes and descriptors. What they mean is protocol.h's.
+// The two ends of the socket between a manager and its child: bytes and descriptors. What they mean is
+// protocol.h's.
 //
-// A channel owns its socket and belongs to one thread at a time (but send_blocking may run beside receive_blocking).
+// A channel owns its socket and belongs to one thread at a time (but send_blocking may run beside
+// receive_blocking).
 #pragma once
 
 #include <sys/types.h>
@@ -22,14 +24,15 @@ class ManagerChannel {
   explicit ManagerChannel(UniqueFd socket) : socket_(std::move(socket)), frames_(kMostMessageBytes) {}
 
   [[nodiscard]] int fd() const { return socket_.get(); }
-  // Takes what has arrived, at most about 64 KiB, as messages. Descriptors that a child sends are closed, and an
-  // error. Errors: what was wrong with the child's words.
+  // Takes what has arrived, at most about 64 KiB, as messages. Descriptors that a child sends are closed, and
+  // an error. Errors: what was wrong with the child's words.
   Result<std::vector<FromChild>> receive();
   // True once the child has closed its end (and all it said before has been received).
   [[nodiscard]] bool ended() const { return ended_; }
   // True when the last receive() left nothing behind.
   [[nodiscard]] bool drained() const { return drained_; }
-  // The process that spoke first, as the kernel tells it (in this process's pid namespace); 0 before it spoke.
+  // The process that spoke first, as the kernel tells it (in this process's pid namespace); 0 before it
+  // spoke.
   [[nodiscard]] pid_t sender() const { return sender_; }
 
   // Queues a message, with a descriptor or without one, and sends what can be sent. A gone child is no error

@@ -3,13 +3,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+
+#include "executors/process/pidfd.h"
 
 namespace spool::process {
 namespace {
@@ -31,7 +32,8 @@ std::string Gone::words(std::int64_t memory_limit) const {
   if (signal == 0) return fmt::format("exited with code {} without an ending", exit_code);
   const char* short_name = sigabbrev_np(signal);
   const char* description = sigdescr_np(signal);
-  return fmt::format("killed by SIG{} ({})", short_name != nullptr ? short_name : std::to_string(signal).c_str(),
+  return fmt::format("killed by SIG{} ({})",
+                     short_name != nullptr ? short_name : std::to_string(signal).c_str(),
                      description != nullptr ? description : "unknown");
 }
 
@@ -56,7 +58,8 @@ Result<std::unique_ptr<Child>> Child::start(EventLoop& loop, ChildListener& list
 }
 
 Result<void> Child::watch() {
-  SPOOL_ASSIGN(socket_id_, loop_.add(channel_.fd(), EPOLLIN, [this](std::uint32_t events) { on_socket(events); }));
+  SPOOL_ASSIGN(socket_id_,
+               loop_.add(channel_.fd(), EPOLLIN, [this](std::uint32_t events) { on_socket(events); }));
   SPOOL_ASSIGN(output_id_, loop_.add(output_.get(), EPOLLIN, [this](std::uint32_t) { read_output(); }));
   SPOOL_ASSIGN(exit_id_, loop_.add(process_.pidfd.get(), EPOLLIN, [this](std::uint32_t) { on_exit(); }));
   return {};
@@ -80,9 +83,10 @@ void Child::send(const FromManager& message, UniqueFd descriptor) {
 }
 
 void Child::kill() {
-  // The one inside first: then the sandbox around it ends by itself, even if this process is stopped in between.
-  if (inner_) pidfd_send_signal(inner_.get(), SIGKILL, nullptr, 0);
-  if (process_.pidfd) pidfd_send_signal(process_.pidfd.get(), SIGKILL, nullptr, 0);
+  // The one inside first: then the sandbox around it ends by itself, even if this process is stopped in
+  // between.
+  if (inner_) signal_pidfd(inner_.get(), SIGKILL);
+  if (process_.pidfd) signal_pidfd(process_.pidfd.get(), SIGKILL);
 }
 
 std::optional<ProcessStats> Child::stats() const {
@@ -107,7 +111,7 @@ void Child::on_socket(std::uint32_t events) {
 void Child::receive() {
   if (!listening_) return;
   auto messages = channel_.receive();
-  if (!inner_ && channel_.sender() > 0) inner_.reset(pidfd_open(channel_.sender(), 0));
+  if (!inner_ && channel_.sender() > 0) inner_ = open_pidfd(channel_.sender());
   if (messages)
     for (FromChild& message : *messages)
       if (listening_) listener_.on_message(*this, std::move(message));

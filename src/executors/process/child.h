@@ -43,8 +43,9 @@ class ChildListener {
 class Child {
  public:
   // `cgroups` may be unable to make groups: the memory is then for others to watch. Errors: the kernel's.
-  static Result<std::unique_ptr<Child>> start(EventLoop& loop, ChildListener& listener, const Sandbox& sandbox,
-                                              const Limits& limits, const MemoryCgroups& cgroups);
+  static Result<std::unique_ptr<Child>> start(EventLoop& loop, ChildListener& listener,
+                                              const Sandbox& sandbox, const Limits& limits,
+                                              const MemoryCgroups& cgroups);
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   ~Child();

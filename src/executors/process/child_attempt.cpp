@@ -32,7 +32,8 @@ void ChildAttempt::progress(double fraction, Json detail) {
 
 Result<void> ChildAttempt::checkpoint(Json value) {
   if (const std::size_t size = to_text(value).size(); size > kMostCheckpointBytes)
-    return fail(Code::kLimitExceeded, fmt::format("a checkpoint of {} bytes; {} are the most", size, kMostCheckpointBytes));
+    return fail(Code::kLimitExceeded,
+                fmt::format("a checkpoint of {} bytes; {} are the most", size, kMostCheckpointBytes));
   return channel_.send_blocking(Checkpoint{std::move(value)});
 }
 

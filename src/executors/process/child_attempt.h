@@ -1,7 +1,7 @@
 // ChildAttempt: an Attempt whose every call is a message to the manager.
 //
-// Made for one attempt. The handler's thread calls it; the thread that listens to the manager calls answer() and
-// request_stop().
+// Made for one attempt. The handler's thread calls it; the thread that listens to the manager calls answer()
+// and request_stop().
 #pragma once
 
 #include <condition_variable>

@@ -38,7 +38,8 @@ Slot* ChildPool::choose(const Tree& tree) {
 }
 
 int ChildPool::missing_spares() const {
-  const auto spares = std::count_if(slots_.begin(), slots_.end(), [](const auto& each) { return each.second.spare(); });
+  const auto spares =
+      std::count_if(slots_.begin(), slots_.end(), [](const auto& each) { return each.second.spare(); });
   return options_.spare_children - static_cast<int>(spares);
 }
 

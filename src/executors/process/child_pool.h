@@ -1,6 +1,6 @@
-// ChildPool: which child an attempt gets. A child begins as a spare, is bound to the owner and the tree of its first
-// attempt, serves that tree only, and is ended after a number of attempts, when it has grown, or when it was idle too
-// long: no process ever sees two owners' media.
+// ChildPool: which child an attempt gets. A child begins as a spare, is bound to the owner and the tree of
+// its first attempt, serves that tree only, and is ended after a number of attempts, when it has grown, or
+// when it was idle too long: no process ever sees two owners' media.
 //
 // Belongs to the event loop's thread. It holds children; starting, killing and talking are for others.
 #pragma once
@@ -33,7 +33,7 @@ struct Slot {
   bool ready = false;               // it has spoken
   bool retired = false;             // on its way out
   int attempts = 0;
-  Clock::time_point since{};        // started, or idle
+  Clock::time_point since{};  // started, or idle
   Clock::time_point look_at{};
   std::optional<Clock::time_point> closed_at;  // its socket
 

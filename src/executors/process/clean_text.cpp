@@ -30,15 +30,18 @@ std::size_t escape(std::string_view text, std::size_t at) {
   std::size_t end = at + 1;
   if (end >= text.size() || text[end] != '[') return 1;
   for (++end; end < text.size(); ++end)
-    if (text[end] >= 0x40 && text[end] <= 0x7e) return end + 1 - at;
-    else if (text[end] < 0x20) break;
+    if (text[end] >= 0x40 && text[end] <= 0x7e)
+      return end + 1 - at;
+    else if (text[end] < 0x20)
+      break;
   return end - at;
 }
 
 bool control(std::string_view text, std::size_t at, std::size_t length) {
   const auto c = static_cast<unsigned char>(text[at]);
   // C1 controls are U+0080 to U+009F: C2 80 to C2 9F.
-  return c < 0x20 || c == 0x7f || (length == 2 && c == 0xc2 && static_cast<unsigned char>(text[at + 1]) < 0xa0);
+  return c < 0x20 || c == 0x7f ||
+         (length == 2 && c == 0xc2 && static_cast<unsigned char>(text[at + 1]) < 0xa0);
 }
 
 }  // namespace

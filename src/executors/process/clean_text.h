@@ -11,8 +11,8 @@ namespace spool::process {
 // One line of at most `most` bytes; what cannot be printed becomes '?'.
 [[nodiscard]] std::string printable(std::string_view text, std::size_t most);
 
-// Many lines: line breaks and tabs stay, carriage returns become line breaks, other control characters and escape
-// sequences go, broken UTF-8 becomes '?'.
+// Many lines: line breaks and tabs stay, carriage returns become line breaks, other control characters and
+// escape sequences go, broken UTF-8 becomes '?'.
 [[nodiscard]] std::string clean_log(std::string_view text);
 
 // The end of everything that was appended.

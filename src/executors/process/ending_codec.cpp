@@ -45,14 +45,15 @@ Result<Need> need_from_json(const Json& value) {
 }
 
 Json to_json(const NewJob& job) {
-  Json value{{"kind", job.kind},         {"args", job.args},
-             {"name", job.name},         {"queue", job.queue},
-             {"priority", job.priority}, {"slots", job.slots},
-             {"tags", job.tags},         {"most_attempts", job.most_attempts},
-             {"weight", job.weight},     {"labels", job.labels},
+  Json value{{"kind", job.kind},          {"args", job.args},
+             {"name", job.name},          {"queue", job.queue},
+             {"priority", job.priority},  {"slots", job.slots},
+             {"tags", job.tags},          {"most_attempts", job.most_attempts},
+             {"weight", job.weight},      {"labels", job.labels},
              {"delay", job.delay.count()}};
   if (!job.id.is_nil()) value["id"] = job.id.text();
   if (job.held) value["held"] = true;
+  if (job.optional) value["optional"] = true;
   if (job.timeout) value["timeout"] = job.timeout->count();
   if (job.deadline) value["deadline"] = job.deadline->count();
   if (!job.unique_key.empty()) value["unique_key"] = job.unique_key;
@@ -94,6 +95,7 @@ Result<NewJob> new_job_from_json(const Json& value) {
   job.weight = fields.number("weight", 0, 1e12, 1);
   job.unique_key = fields.text("unique_key", kMostNameBytes);
   job.held = fields.flag("held", false);
+  job.optional = fields.flag("optional", false);
   job.delay = Duration(fields.integer("delay", 0, kMostMicroseconds, 0));
   job.timeout = optional_duration(fields, "timeout");
   job.deadline = optional_duration(fields, "deadline");
@@ -109,7 +111,7 @@ Result<NewJob> new_job_from_json(const Json& value) {
 // --- children's results, inside a claim
 
 Json to_json(const ChildResult& child) {
-  Json value{{"id", child.id.text()},           {"kind", child.kind}, {"name", child.name},
+  Json value{{"id", child.id.text()},      {"kind", child.kind}, {"name", child.name},
              {"state", name(child.state)}, {"args", child.args}, {"result", child.result}};
   if (child.token) value["token"] = child.token->text();
   return value;
@@ -140,7 +142,8 @@ Result<Ending> fan_out_from_json(Fields& fields) {
   fan_out.next_phase = fields.text("next_phase", kMostNameBytes, true);
   fan_out.fail_fast = fields.flag("fail_fast", false);
   const Json* children = fields.find("children", true);
-  if (children != nullptr && !children->is_array()) fields.wrong(Code::kInvalidArgument, "has no list of children");
+  if (children != nullptr && !children->is_array())
+    fields.wrong(Code::kInvalidArgument, "has no list of children");
   SPOOL_TRY(fields.done());
   fan_out.children.reserve(children->size());
   for (const Json& child : *children) {
@@ -173,7 +176,9 @@ struct EndingToJson {
 }  // namespace
 
 Json to_json(const Error& error) {
-  return {{"code", name(error.code)}, {"message", error.message.substr(0, kMostTextBytes)}, {"native", error.native}};
+  return {{"code", name(error.code)},
+          {"message", error.message.substr(0, kMostTextBytes)},
+          {"native", error.native}};
 }
 
 Json to_json(const Usage& usage) {

@@ -1,7 +1,8 @@
 // EventLoop: one thread, epoll, and a queue of functions from other threads.
 //
-// post() and stop() may come from any thread; everything else belongs to the thread in run(). A callback may add
-// and remove any descriptor, its own too. Descriptors belong to who adds them, and are removed before they close.
+// post() and stop() may come from any thread; everything else belongs to the thread in run(). A callback may
+// add and remove any descriptor, its own too. Descriptors belong to who adds them, and are removed before
+// they close.
 #pragma once
 
 #include <sys/epoll.h>

@@ -37,7 +37,8 @@ class Fields {
   std::string text(const char* key, std::size_t most, bool required = false, std::string otherwise = {}) {
     const Json* value = find(key, required);
     if (value == nullptr) return otherwise;
-    if (!value->is_string()) return wrong(Code::kInvalidArgument, fmt::format("{} is not a text", key)), otherwise;
+    if (!value->is_string())
+      return wrong(Code::kInvalidArgument, fmt::format("{} is not a text", key)), otherwise;
     const auto& found = value->get_ref<const std::string&>();
     if (found.size() <= most) return found;
     wrong(Code::kLimitExceeded, fmt::format("{} is longer than {} bytes", key, most));
@@ -101,7 +102,8 @@ class Fields {
   [[nodiscard]] Result<void> done() {
     if (!error_ && object_.is_object())
       for (const auto& [key, value] : object_.items())
-        if (!asked_.contains(key)) wrong(Code::kInvalidArgument, fmt::format("has an unknown key {}", printable(key, 40)));
+        if (!asked_.contains(key))
+          wrong(Code::kInvalidArgument, fmt::format("has an unknown key {}", printable(key, 40)));
     if (error_) return fail(*error_);
     return {};
   }

@@ -1,4 +1,5 @@
-// The limits of a sandboxed child, and of what it may say. All in one place, so that they can be read together.
+// The limits of a sandboxed child, and of what it may say. All in one place, so that they can be read
+// together.
 #pragma once
 
 #include <cstddef>
@@ -20,16 +21,16 @@ struct Limits {
 };
 
 // What a message may hold. A child that says more is killed.
-inline constexpr std::size_t kMostMessageBytes = 16 << 20;             // child to manager: a large fan-out
-inline constexpr std::size_t kMostMessageToChildBytes = 256 << 20;     // a claim with its children's results
-inline constexpr std::size_t kMostMessageValues = 1 << 20;             // JSON values in one message
+inline constexpr std::size_t kMostMessageBytes = 16 << 20;          // child to manager: a large fan-out
+inline constexpr std::size_t kMostMessageToChildBytes = 256 << 20;  // a claim with its children's results
+inline constexpr std::size_t kMostMessageValues = 1 << 20;          // JSON values in one message
 inline constexpr int kMostMessageDepth = 64;
-inline constexpr std::size_t kMostNameBytes = 1024;                    // of an output, a reference, a kind
+inline constexpr std::size_t kMostNameBytes = 1024;  // of an output, a reference, a kind
 inline constexpr std::size_t kMostReferenceBytes = 8192;
-inline constexpr std::size_t kMostTextBytes = 4096;                    // an error's message, a log line
-inline constexpr std::size_t kMostDetailBytes = 4096;                  // the detail of a progress message
+inline constexpr std::size_t kMostTextBytes = 4096;    // an error's message, a log line
+inline constexpr std::size_t kMostDetailBytes = 4096;  // the detail of a progress message
 inline constexpr std::size_t kMostOpenOutputs = 64;
-inline constexpr std::size_t kMostNeeds = 4096;                        // of one child of a fan-out
+inline constexpr std::size_t kMostNeeds = 4096;  // of one child of a fan-out
 inline constexpr std::size_t kMostTags = 64;
 
 }  // namespace spool::process

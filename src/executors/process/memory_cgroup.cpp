@@ -2,10 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <signal.h>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -23,8 +23,8 @@ Result<void> write_value(const std::filesystem::path& file, std::string_view val
   return write_all(fd.get(), std::as_bytes(std::span(value)));
 }
 
-// Of a line of /proc/self/cgroup, "4:memory:/a/b", the path whose controllers hold `controller`; of version 2's
-// line, "0::/a", where it is empty (cgroups(7)).
+// Of a line of /proc/self/cgroup, "4:memory:/a/b", the path whose controllers hold `controller`; of version
+// 2's line, "0::/a", where it is empty (cgroups(7)).
 std::optional<std::string> own_group(const std::string& text, std::string_view controller) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -32,8 +32,9 @@ std::optional<std::string> own_group(const std::string& text, std::string_view c
     const auto second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
     const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    const bool match =
-        controller.empty() ? controllers == ",," : controllers.find(fmt::format(",{},", controller)) != std::string::npos;
+    const bool match = controller.empty()
+                           ? controllers == ",,"
+                           : controllers.find(fmt::format(",{},", controller)) != std::string::npos;
     if (match) return line.substr(second + 2);
   }
   return std::nullopt;
@@ -48,7 +49,8 @@ class Leftovers {
   }
   void remove_all() {
     const std::lock_guard lock(mutex_);
-    std::erase_if(folders_, [](const auto& folder) { return ::rmdir(folder.c_str()) == 0 || errno != EBUSY; });
+    std::erase_if(folders_,
+                  [](const auto& folder) { return ::rmdir(folder.c_str()) == 0 || errno != EBUSY; });
   }
 
  private:
@@ -68,8 +70,8 @@ bool can_make_groups(const std::filesystem::path& folder, std::string_view limit
   return good;
 }
 
-// Version 2 lets a group with processes hand no controllers down: this process moves into a leaf first. That works
-// where the group is ours alone (systemd's Delegate=yes, a container).
+// Version 2 lets a group with processes hand no controllers down: this process moves into a leaf first. That
+// works where the group is ours alone (systemd's Delegate=yes, a container).
 bool hand_down(const std::filesystem::path& folder) {
   const auto leaf = folder / "spool-manager";
   if (::mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST) return false;
@@ -115,7 +117,8 @@ MemoryCgroups MemoryCgroups::find(const std::filesystem::path& root) {
     return groups;
   }
   const auto folder = root / "sys/fs/cgroup" / *path;
-  const bool known = read_file(folder / "cgroup.controllers").value_or("").find("memory") != std::string::npos;
+  const bool known =
+      read_file(folder / "cgroup.controllers").value_or("").find("memory") != std::string::npos;
   if (known && (can_make_groups(folder, "memory.max") || hand_down(folder))) {
     groups.parent_ = folder;
     groups.unified_ = true;
@@ -135,7 +138,8 @@ Result<MemoryCgroup> MemoryCgroups::make(std::int64_t limit_bytes) const {
   auto prepare = [&]() -> Result<UniqueFd> {
     SPOOL_TRY(write_value(folder / (unified_ ? "memory.max" : "memory.limit_in_bytes"), limit));
     // Swap would let it grow beyond the limit; not every kernel counts it.
-    (void)write_value(folder / (unified_ ? "memory.swap.max" : "memory.memsw.limit_in_bytes"), unified_ ? "0" : limit);
+    (void)write_value(folder / (unified_ ? "memory.swap.max" : "memory.memsw.limit_in_bytes"),
+                      unified_ ? "0" : limit);
     return open_file(folder / "cgroup.procs", O_WRONLY);
   };
   Result<UniqueFd> procs = prepare();

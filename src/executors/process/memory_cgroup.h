@@ -1,4 +1,5 @@
-// A memory cgroup of its own for each child: the kernel then ends the child that wants too much, and nothing else.
+// A memory cgroup of its own for each child: the kernel then ends the child that wants too much, and nothing
+// else.
 //
 // MemoryCgroups finds out once where groups can be made; MemoryCgroup owns one. Version 1 (a group below this
 // process's own) and version 2 (where this process may hand controllers down) are known. Thread-safe.

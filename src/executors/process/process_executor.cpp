@@ -20,11 +20,16 @@ using namespace process;
 
 namespace {
 
-constexpr auto kMostStartUp = std::chrono::seconds(30);      // of a child, until it says that it is ready
-constexpr auto kMostFarewell = std::chrono::seconds(1);      // between a child's closed socket and its end
-constexpr auto kSparePause = std::chrono::seconds(2);        // after a spare that could not be started
+constexpr auto kMostStartUp = std::chrono::seconds(30);  // of a child, until it says that it is ready
+constexpr auto kMostFarewell = std::chrono::seconds(1);  // between a child's closed socket and its end
+constexpr Clock::duration kSparePause = std::chrono::seconds(1);  // after a spare that could not be started
+constexpr Clock::duration kLongestSparePause = std::chrono::minutes(1);
 constexpr auto kSweepEvery = std::chrono::seconds(10);
 constexpr int kFileThreads = 2;
+
+std::string first_line(const std::string& text) {
+  return printable(text.substr(0, text.find('\n')), 400);
+}
 
 }  // namespace
 
@@ -127,8 +132,9 @@ class ProcessExecutor::Core final : public ChildListener {
     run.look(stats, now);
     if (const auto reason = run.overdue(options_.limits, now)) ask_to_stop(slot, *reason, options_.grace);
     if (!slot.child->has_cgroup() && stats && stats->resident_bytes > options_.limits.memory_bytes)
-      fail_run(slot, {Code::kCrashed, fmt::format("{}: its process ran out of memory (limit {} MB)", run.kind().name,
-                                                  options_.limits.memory_bytes >> 20),
+      fail_run(slot, {Code::kCrashed,
+                      fmt::format("{}: its process ran out of memory (limit {} MB)", run.kind().name,
+                                  options_.limits.memory_bytes >> 20),
                       0});
   }
 
@@ -193,9 +199,16 @@ class ProcessExecutor::Core final : public ChildListener {
     const auto now = Clock::now();
     auto child = Child::start(*loop_, *this, *sandbox_, options_.limits, cgroups_);
     if (child) return &pool_.add(std::move(*child), now);
-    start_error_ = {Code::kUnavailable, fmt::format("cannot start a child: {}", child.error().message), 0};
-    spares_from_ = now + kSparePause;
+    note_start_error(child.error().message);
     return nullptr;
+  }
+
+  void note_start_error(const std::string& problem) {
+    Error error{Code::kUnavailable, fmt::format("cannot start a child: {}", problem), 0};
+    if (error != start_error_) spdlog::warn("{}", error.message);
+    start_error_ = std::move(error);
+    spares_from_ = Clock::now() + spare_pause_;
+    spare_pause_ = std::min(2 * spare_pause_, kLongestSparePause);
   }
 
   void on_message(Child& child, FromChild message) override {
@@ -236,6 +249,7 @@ class ProcessExecutor::Core final : public ChildListener {
     if (slot.ready || ready.version != kProtocolVersion)
       return on_violation(*slot.child, {Code::kInvalidArgument, "it does not speak this version", 0});
     slot.ready = true;
+    spare_pause_ = kSparePause;
     slot.since = Clock::now();
     if (slot.run) send_run(slot);
     if (slot.run && slot.run->asked_to_stop()) slot.child->send(Stop{*slot.run->asked_to_stop()});
@@ -272,15 +286,7 @@ class ProcessExecutor::Core final : public ChildListener {
     Slot* slot = pool_.find(child);
     if (slot == nullptr) return;
     const std::string words = gone.words(options_.limits.memory_bytes);
-    const auto never_ready = [&] {
-      return Error{Code::kUnavailable,
-                   fmt::format("cannot start a child: it {}: {}", words, printable(child.log().text(), 400)), 0};
-    };
-    if (!slot->ready) {
-      start_error_ = never_ready();
-      spares_from_ = Clock::now() + kSparePause;
-      spdlog::warn("{}", start_error_.message);
-    }
+    if (!slot->ready) note_start_error(fmt::format("it {}: {}", words, first_line(child.log().text())));
     if (slot->run) {
       if (!slot->ready) slot->run->condemn(start_error_);
       Ending ending = slot->run->ending_of_process(words);
@@ -300,6 +306,7 @@ class ProcessExecutor::Core final : public ChildListener {
   Error start_error_;  // of the last child that could not be started
   std::uint64_t last_serial_ = 0;
   Clock::time_point spares_from_{}, sweep_at_{};
+  Clock::duration spare_pause_ = kSparePause;
   std::thread thread_;
 };
 

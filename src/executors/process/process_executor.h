@@ -1,9 +1,9 @@
 // ProcessExecutor: runs attempts in sandboxed children, each a `spool run-job` (run_job.h).
 //
-// One thread serves all children; a few more open and commit their files. start() and stop() never block and may come
-// from any thread; the events come from the executor's thread. What a child does - crash, hang, lie - ends its
-// attempt and nothing else. Without a sandbox every attempt is refused (kUnsupported), unless it was said that none
-// is wanted. The destructor kills what runs and says Released for it.
+// One thread serves all children; a few more open and commit their files. start() and stop() never block and
+// may come from any thread; the events come from the executor's thread. What a child does - crash, hang, lie
+// - ends its attempt and nothing else. Without a sandbox every attempt is refused (kUnsupported), unless it
+// was said that none is wanted. The destructor kills what runs and says Released for it.
 #pragma once
 
 #include <filesystem>
@@ -17,17 +17,17 @@
 namespace spool {
 
 struct ProcessOptions {
-  std::filesystem::path program;                // empty: this program
+  std::filesystem::path program;  // empty: this program
   std::vector<std::string> arguments{"run-job"};
-  std::filesystem::path bubblewrap;             // empty: where it usually is
-  bool unsafe_no_sandbox = false;               // plain processes, with rlimits and seccomp only
+  std::filesystem::path bubblewrap;  // empty: where it usually is
+  bool unsafe_no_sandbox = false;    // plain processes, with rlimits and seccomp only
   process::Limits limits;
-  int spare_children = 2;                       // started ahead, so that an attempt need not wait for one
-  int most_idle = 4;                            // kept for their owner's tree after an attempt
+  int spare_children = 2;  // started ahead, so that an attempt need not wait for one
+  int most_idle = 4;       // kept for their owner's tree after an attempt
   Duration idle_timeout = std::chrono::seconds(10);
   int jobs_per_child = 64;
   std::int64_t recycle_above_bytes = std::int64_t{512} << 20;  // of resident memory, after an attempt
-  Duration grace = std::chrono::seconds(5);     // between the watchdog's word and its deed
+  Duration grace = std::chrono::seconds(5);                    // between the watchdog's word and its deed
 };
 
 class ProcessExecutor final : public Executor {

@@ -75,7 +75,8 @@ std::optional<ProcessStats> read_stats(pid_t pid) {
 
 void reset_peak(pid_t pid) {
   const UniqueFd fd(::open(fmt::format("/proc/{}/clear_refs", pid).c_str(), O_WRONLY | O_CLOEXEC));
-  if (fd) [[maybe_unused]] const ssize_t n = ::write(fd.get(), "5", 1);
+  if (fd) [[maybe_unused]]
+    const ssize_t n = ::write(fd.get(), "5", 1);
 }
 
 }  // namespace spool::process

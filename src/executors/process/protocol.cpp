@@ -12,7 +12,8 @@ namespace spool::process {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 4;
-constexpr std::array<std::string_view, 5> kReasons{"cancelled", "timed_out", "stalled", "draining", "lease_lost"};
+constexpr std::array<std::string_view, 5> kReasons{"cancelled", "timed_out", "stalled", "draining",
+                                                   "lease_lost"};
 
 struct Encode {
   Json operator()(const Ready& m) const { return {{"type", "ready"}, {"version", m.version}}; }
@@ -108,8 +109,9 @@ Result<void> check_fan_out(FanOut& fan_out, const Claim& claim, const Kind& kind
     collect_files(child.args, named);
     for (const std::string_view file : named)
       if (!known.contains(file))
-        return fail(Code::kPermissionDenied, fmt::format("{} may not hand on {}, which its own args do not name",
-                                                         kind.name, printable(file, 200)));
+        return fail(Code::kPermissionDenied,
+                    fmt::format("{} may not hand on {}, which its own args do not name", kind.name,
+                                printable(file, 200)));
     child.owner = claim.owner;
   }
   return {};
@@ -176,7 +178,8 @@ Result<FromManager> decode_from_manager(std::string_view text) {
 std::string frame(std::string_view text) {
   std::string bytes;
   bytes.reserve(kHeaderBytes + text.size());
-  for (std::size_t i = 0; i < kHeaderBytes; ++i) bytes.push_back(static_cast<char>((text.size() >> (8 * i)) & 0xff));
+  for (std::size_t i = 0; i < kHeaderBytes; ++i)
+    bytes.push_back(static_cast<char>((text.size() >> (8 * i)) & 0xff));
   bytes.append(text);
   return bytes;
 }
@@ -195,7 +198,8 @@ Result<std::optional<std::string>> FrameReader::next() {
   for (std::size_t i = 0; i < kHeaderBytes; ++i)
     size |= std::size_t{static_cast<unsigned char>(buffer_[begin_ + i])} << (8 * i);
   if (size > most_bytes_)
-    return fail(Code::kLimitExceeded, fmt::format("a message of {} bytes; {} are the most", size, most_bytes_));
+    return fail(Code::kLimitExceeded,
+                fmt::format("a message of {} bytes; {} are the most", size, most_bytes_));
   if (buffer_.size() - begin_ - kHeaderBytes < size) return std::nullopt;
   std::string text = buffer_.substr(begin_ + kHeaderBytes, size);
   begin_ += kHeaderBytes + size;
@@ -208,16 +212,19 @@ Result<void> check_ending(Ending& ending, const Claim& claim, const Kind& kind) 
 }
 
 bool may_open(const Claim& claim, std::string_view reference) {
-  return reference.starts_with("object:") || (reference.starts_with("file:/") && holds(claim.args, reference));
+  return reference.starts_with("object:") ||
+         (reference.starts_with("file:/") && holds(claim.args, reference));
 }
 
 Result<void> check_output_name(std::string_view name) {
   const auto wrong = [&] {
-    return fail(Code::kInvalidArgument,
-                fmt::format("'{}' is no name for an output: a relative path without '..' is", printable(name, 200)));
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' is no name for an output: a relative path without '..' is", printable(name, 200)));
   };
   if (name.empty() || name.size() > kMostNameBytes) return wrong();
-  if (std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f || c == '\\'; }))
+  if (std::any_of(name.begin(), name.end(),
+                  [](unsigned char c) { return c < 0x20 || c == 0x7f || c == '\\'; }))
     return wrong();
   for (std::size_t at = 0; at <= name.size();) {
     const std::size_t end = std::min(name.find('/', at), name.size());

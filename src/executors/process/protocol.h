@@ -1,9 +1,9 @@
 // The messages between a manager and its sandboxed child (docs/worker_protocol.md), as values and as bytes.
 //
-// A frame is its length in four bytes, little-endian, and that many bytes of JSON. A descriptor travels beside
-// the frame that speaks of it (SCM_RIGHTS). Everything here is pure: no descriptor, no clock, no state but
-// FrameReader's, so that it can be fuzzed. What a child says is hostile: a wrong type, an unknown key, a number out
-// of range or a text too long is an error in words; such a child is killed.
+// A frame is its length in four bytes, little-endian, and that many bytes of JSON. A descriptor travels
+// beside the frame that speaks of it (SCM_RIGHTS). Everything here is pure: no descriptor, no clock, no state
+// but FrameReader's, so that it can be fuzzed. What a child says is hostile: a wrong type, an unknown key, a
+// number out of range or a text too long is an error in words; such a child is killed.
 #pragma once
 
 #include <optional>
@@ -77,8 +77,8 @@ class FrameReader {
  public:
   explicit FrameReader(std::size_t most_bytes) : most_bytes_(most_bytes) {}
   void feed(std::string_view bytes);
-  // The next whole message, or nullopt when more bytes are needed. Errors: kLimitExceeded for a frame that is too
-  // long, said as soon as its header is there; there is no way on after it.
+  // The next whole message, or nullopt when more bytes are needed. Errors: kLimitExceeded for a frame that is
+  // too long, said as soon as its header is there; there is no way on after it.
   [[nodiscard]] Result<std::optional<std::string>> next();
   [[nodiscard]] bool empty() const { return buffer_.size() == begin_; }  // no half frame is left
 

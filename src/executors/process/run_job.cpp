@@ -45,7 +45,8 @@ Result<ChildOptions> parse_options(int argc, char** argv) {
     if (word.starts_with("--threads=")) into = &options.threads;
     if (word.starts_with("--data-bytes=")) into = &options.data_bytes;
     const auto digits = word.substr(equals == std::string_view::npos ? word.size() : equals + 1);
-    if (into == nullptr || std::from_chars(digits.data(), digits.data() + digits.size(), *into).ec != std::errc())
+    if (into == nullptr ||
+        std::from_chars(digits.data(), digits.data() + digits.size(), *into).ec != std::errc())
       return fail(Code::kInvalidArgument, fmt::format("unknown option {}", word));
   }
   return options;
@@ -68,7 +69,8 @@ Result<void> limit_self(const ChildOptions& options) {
   if (options.open_files > 0) SPOOL_TRY(limit(RLIMIT_NOFILE, options.open_files, "RLIMIT_NOFILE"));
   if (options.threads > 0) SPOOL_TRY(limit(RLIMIT_NPROC, options.threads, "RLIMIT_NPROC"));
   // A sanitizer's shadow memory is far beyond any limit.
-  if (options.data_bytes > 0 && !kUnderSanitizer) SPOOL_TRY(limit(RLIMIT_DATA, options.data_bytes, "RLIMIT_DATA"));
+  if (options.data_bytes > 0 && !kUnderSanitizer)
+    SPOOL_TRY(limit(RLIMIT_DATA, options.data_bytes, "RLIMIT_DATA"));
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // write(2) then says EFBIG, which makes a better error than a dead process
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno(errno, "PR_SET_NO_NEW_PRIVS");
@@ -78,7 +80,9 @@ Result<void> limit_self(const ChildOptions& options) {
 Usage own_usage() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
   return {seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_maxrss * 1024, 0, 0};
 }
 
@@ -111,8 +115,10 @@ class Runner {
       Ended ended{run_handler(kinds_, attempt), {}};
       ended.usage = subtract(own_usage(), before_);
       // What the manager would not take is said in words instead.
-      if (auto problem = decode_from_child(encode(ended)); !problem || encode(ended).size() > kMostMessageBytes)
-        ended.ending = Failed{problem ? Error{Code::kLimitExceeded, "the ending is too large", 0} : problem.error()};
+      if (auto problem = decode_from_child(encode(ended));
+          !problem || encode(ended).size() > kMostMessageBytes)
+        ended.ending =
+            Failed{problem ? Error{Code::kLimitExceeded, "the ending is too large", 0} : problem.error()};
       {
         const std::lock_guard lock(mutex_);
         attempt_.reset();
@@ -145,7 +151,8 @@ class Runner {
         claimed_.notify_one();
       } else if (attempt_ != nullptr && std::holds_alternative<Stop>((*received)->message)) {
         attempt_->request_stop();
-      } else if (auto* reply = std::get_if<Reply>(&(*received)->message); reply != nullptr && attempt_ != nullptr) {
+      } else if (auto* reply = std::get_if<Reply>(&(*received)->message);
+                 reply != nullptr && attempt_ != nullptr) {
         attempt_->answer(std::move(*reply), std::move((*received)->descriptor));
       }
     }

@@ -18,7 +18,8 @@ namespace {
 constexpr const char* kInsideProgram = "/run/spool/program";
 constexpr const char* kInsideProbe = "/run/spool/probe";
 constexpr uid_t kNobody = 65534;
-constexpr std::int64_t kDataSlack = std::int64_t{1} << 30;  // stacks and heaps that are reserved and never touched
+constexpr std::int64_t kDataSlack = std::int64_t{1}
+                                    << 30;  // stacks and heaps that are reserved and never touched
 
 bool is_system(const std::filesystem::path& path) {
   const std::string text = path.string();
@@ -36,9 +37,9 @@ int collect_library(dl_phdr_info* info, std::size_t, void* into) {
   return 0;
 }
 
-// Everything that this process has loaded. The child is the same program, or one beside it, and needs the same.
-// System libraries by their folder: FFmpeg brings 160 of them, and a mount each costs more than starting the
-// program does; what is beside them in /usr/lib is public. Libraries from elsewhere one by one.
+// Everything that this process has loaded. The child is the same program, or one beside it, and needs the
+// same. System libraries by their folder: FFmpeg brings 160 of them, and a mount each costs more than
+// starting the program does; what is beside them in /usr/lib is public. Libraries from elsewhere one by one.
 std::vector<std::filesystem::path> library_places() {
   std::set<std::filesystem::path> places{"/lib64", "/usr/lib64"};
   dl_iterate_phdr(collect_library, &places);
@@ -73,7 +74,8 @@ std::string user_namespaces_forbidden() {
   if (value_of("/proc/sys/kernel/unprivileged_userns_clone") == "0")
     return "ordinary users may make no user namespaces: sysctl kernel.unprivileged_userns_clone=1";
   if (value_of("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1")
-    return "AppArmor forbids user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile "
+    return "AppArmor forbids user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a "
+           "profile "
            "for bwrap";
   return {};
 }
@@ -81,7 +83,8 @@ std::string user_namespaces_forbidden() {
 Result<Sandbox> Sandbox::find(const SandboxOptions& options) {
   Sandbox sandbox;
   std::error_code error;
-  sandbox.program_ = std::filesystem::canonical(options.program.empty() ? "/proc/self/exe" : options.program, error);
+  sandbox.program_ =
+      std::filesystem::canonical(options.program.empty() ? "/proc/self/exe" : options.program, error);
   if (error) return fail_errno(error.value(), options.program.string());
   sandbox.arguments_ = options.arguments;
   if (options.unsafe_no_sandbox) return sandbox;
@@ -114,8 +117,8 @@ Command Sandbox::command(const Limits& limits, bool has_cgroup) const {
 
 Command Sandbox::wrap(const std::vector<std::string>& inner, const std::vector<std::string>& more) const {
   Command command{{bubblewrap_.string(), "--unshare-user", "--unshare-net", "--unshare-pid", "--unshare-ipc",
-                   "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
-                   "--hostname", "spool", "--uid", "65534", "--gid", "65534"},
+                   "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--new-session",
+                   "--cap-drop", "ALL", "--hostname", "spool", "--uid", "65534", "--gid", "65534"},
                   run_as_};
   auto& words = command.words;
   const auto bind = [&](const char* how, const std::string& from, const std::string& to) {
@@ -139,7 +142,8 @@ Result<void> Sandbox::try_out() const {
   if (said->status == 0) return {};
   std::string reason = user_namespaces_forbidden();
   if (reason.empty()) reason = printable(said->output, 400);
-  return fail(Code::kUnsupported, fmt::format("no sandbox: {}", reason.empty() ? "bwrap fails silently" : reason));
+  return fail(Code::kUnsupported,
+              fmt::format("no sandbox: {}", reason.empty() ? "bwrap fails silently" : reason));
 }
 
 }  // namespace spool::process

@@ -1,7 +1,7 @@
 // Where a child runs: which program, seen through which bubblewrap, as which user.
 //
-// Sandbox::find looks once at what this machine can do; the value is then a recipe for command lines. Immutable;
-// thread-safe.
+// Sandbox::find looks once at what this machine can do; the value is then a recipe for command lines.
+// Immutable; thread-safe.
 #pragma once
 
 #include <sys/types.h>
@@ -20,9 +20,9 @@ namespace spool::process {
 inline constexpr int kChildSocket = 3;
 
 struct SandboxOptions {
-  std::filesystem::path program;               // empty: this one
+  std::filesystem::path program;  // empty: this one
   std::vector<std::string> arguments{"run-job"};
-  std::filesystem::path bubblewrap;            // empty: looked for in /usr/bin, /bin, /usr/local/bin
+  std::filesystem::path bubblewrap;  // empty: looked for in /usr/bin, /bin, /usr/local/bin
   bool unsafe_no_sandbox = false;
 };
 
@@ -34,8 +34,8 @@ struct Command {
 
 class Sandbox {
  public:
-  // Tries it: starts a program that does nothing in it. About 10 ms. Errors: kUnsupported, with what to install or
-  // to allow; kNotFound for a program that is not there.
+  // Tries it: starts a program that does nothing in it. About 10 ms. Errors: kUnsupported, with what to
+  // install or to allow; kNotFound for a program that is not there.
   [[nodiscard]] static Result<Sandbox> find(const SandboxOptions& options);
 
   // Without a memory cgroup the address space is limited, far above what is watched for.
@@ -43,7 +43,8 @@ class Sandbox {
   [[nodiscard]] bool unsafe() const { return bubblewrap_.empty(); }
 
  private:
-  [[nodiscard]] Command wrap(const std::vector<std::string>& inner, const std::vector<std::string>& more) const;
+  [[nodiscard]] Command wrap(const std::vector<std::string>& inner,
+                             const std::vector<std::string>& more) const;
   [[nodiscard]] Result<void> try_out() const;
 
   std::filesystem::path program_, bubblewrap_;

@@ -6,7 +6,6 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,6 +13,8 @@
 
 #include <array>
 #include <cerrno>
+
+#include "executors/process/pidfd.h"
 
 namespace spool::process {
 namespace {
@@ -45,7 +46,8 @@ bool become(uid_t user) {
 // When the machine runs out of memory, the kernel should take a child first and a manager late.
 void volunteer() {
   const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd >= 0) [[maybe_unused]] const ssize_t n = ::write(fd, "500", 3);
+  if (fd >= 0) [[maybe_unused]]
+    const ssize_t n = ::write(fd, "500", 3);
 }
 
 // Descriptors 0 to 3, and one more that closes itself; `high` ones first, so that none is overwritten early.
@@ -100,9 +102,14 @@ Result<Spawned> spawn(const Spawn& what) {
   std::string path = "PATH=/usr/bin:/bin", locale = "LC_ALL=C.UTF-8";
   std::string libraries;
   if (const char* found = ::getenv("LD_LIBRARY_PATH")) libraries = fmt::format("LD_LIBRARY_PATH={}", found);
-  Prepared prepared{what, {}, {path.data(), locale.data(), libraries.empty() ? nullptr : libraries.data(), nullptr},
-                    getpid(), null.get(), tell.get()};
-  for (const std::string& word : what.command.words) prepared.words.push_back(const_cast<char*>(word.c_str()));
+  Prepared prepared{what,
+                    {},
+                    {path.data(), locale.data(), libraries.empty() ? nullptr : libraries.data(), nullptr},
+                    getpid(),
+                    null.get(),
+                    tell.get()};
+  for (const std::string& word : what.command.words)
+    prepared.words.push_back(const_cast<char*>(word.c_str()));
   prepared.words.push_back(nullptr);
 
   // No handler of this program may run in the new process before its own are reset.
@@ -116,7 +123,7 @@ Result<Spawned> spawn(const Spawn& what) {
   if (pid < 0) return fail_errno(fork_error, "cannot start a process");
   tell.reset();
 
-  Spawned spawned{pid, UniqueFd(pidfd_open(pid, 0))};
+  Spawned spawned{pid, open_pidfd(pid)};
   const int pidfd_error = errno;
   const int error = told(listen.get());
   if (error == 0 && spawned.pidfd) return spawned;

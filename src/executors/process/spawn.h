@@ -29,8 +29,8 @@ struct Spawned {
 [[nodiscard]] Result<Spawned> spawn(const Spawn& what);
 
 struct Said {
-  int status = 0;       // an exit code, or 128 + a signal
-  std::string output;   // at most 64 KiB
+  int status = 0;      // an exit code, or 128 + a signal
+  std::string output;  // at most 64 KiB
 };
 // Starts it, reads what it says, waits for its end. For short ones.
 [[nodiscard]] Result<Said> run_to_end(const Command& command);
