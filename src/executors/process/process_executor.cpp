@@ -107,11 +107,11 @@ class ProcessExecutor::Core final : public ChildListener {
   Clock::time_point tend(Slot& slot, Clock::time_point now) {
     if (!slot.ready) {
       if (now - slot.since < kMostStartUp) return slot.since + kMostStartUp;
-      fail_run(slot, {Code::kUnavailable, "a child did not start", 0});
+      fail_run(slot, {Code::kUnavailable, "did not say that it is ready", 0});
       return now + std::chrono::seconds(1);
     }
     if (slot.closed_at && now - *slot.closed_at >= kMostFarewell)
-      fail_run(slot, {Code::kCrashed, "its process closed its connection without an ending", 0});
+      fail_run(slot, {Code::kCrashed, "closed its connection without an ending", 0});
     if (!slot.run) return slot.closed_at ? *slot.closed_at + kMostFarewell : now + std::chrono::seconds(5);
     AttemptRun& run = *slot.run;
     if (const auto report = run.report_due(now)) events_.report(*run.claim(), *report);
@@ -133,9 +133,7 @@ class ProcessExecutor::Core final : public ChildListener {
     if (const auto reason = run.overdue(options_.limits, now)) ask_to_stop(slot, *reason, options_.grace);
     if (!slot.child->has_cgroup() && stats && stats->resident_bytes > options_.limits.memory_bytes)
       fail_run(slot, {Code::kCrashed,
-                      fmt::format("{}: its process ran out of memory (limit {} MB)", run.kind().name,
-                                  options_.limits.memory_bytes >> 20),
-                      0});
+                      fmt::format("ran out of memory (limit {} MB)", options_.limits.memory_bytes >> 20), 0});
   }
 
   // --- attempts
@@ -169,10 +167,14 @@ class ProcessExecutor::Core final : public ChildListener {
     if (slot.ready) slot.child->send(Stop{reason});
   }
 
-  // By force: the process is killed, and what it says in its last moment is not heard.
+  // By force: the process is killed, and what it says in its last moment is not heard. `error` says what the
+  // process did.
   void fail_run(Slot& slot, Error error) {
     slot.retired = true;
-    if (slot.run) slot.run->condemn(std::move(error));
+    if (slot.run) {
+      error.message = fmt::format("{}: its process {}", slot.run->kind().name, error.message);
+      slot.run->condemn(std::move(error));
+    }
     slot.child->kill();
   }
 
@@ -273,8 +275,7 @@ class ProcessExecutor::Core final : public ChildListener {
   void on_violation(Child& child, Error error) override {
     Slot* slot = pool_.find(child);
     if (slot == nullptr || slot->retired) return;
-    const std::string who = slot->run ? slot->run->kind().name : "an idle child";
-    error.message = fmt::format("{}: its process broke the protocol: {}", who, error.message);
+    error.message = fmt::format("broke the protocol: {}", error.message);
     fail_run(*slot, std::move(error));
   }
 
