@@ -57,6 +57,10 @@ constexpr const char* kSubtree =
     " SELECT seq FROM below ORDER BY depth DESC, seq";
 constexpr const char* kChildren = "SELECT seq FROM job WHERE parent = ?1";  // job_of_parent
 
+constexpr const char* kHasLiveChildren =  // job_of_parent, outcome_of_job
+    "SELECT 1 FROM job c WHERE c.parent = ?1"
+    " AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.seq = c.seq AND o.superseded = 0) LIMIT 1";
+
 constexpr const char* kOpenDependents =
     "SELECT job, ignore_failure FROM need WHERE needed = ?1 AND open = 1 ORDER BY job";  // primary key
 constexpr const char* kCloseEdges = "UPDATE need SET open = 0 WHERE needed = ?1 AND open = 1";
@@ -309,16 +313,15 @@ void LifeCycle::wake_dependents(const Ended& ended) {
       const std::string needed =
           label.next() ? fmt::format("{} ({})", label.view(0), label.uuid(1).text()) : "";
       stop_tree(job, Stop::kNeedFailed, fmt::format("was not run: it needs {}, which failed", needed));
-    } else if (open == 0) {
-      const Node node = load(job);
-      if (node.stop != Stop::kNone) {
-        take_out(node);
-        end_stopped(node, {node.attempts, {}, {}, {}, {}});
-      } else if (state == State::kWaiting) {
-        resume(node);
-      }
+    } else if (open == 0 && state == State::kWaiting) {
+      resume(load(job));
     }
   }
+}
+
+bool LifeCycle::has_live_children(Seq parent) {
+  Rows row = db_.query(kHasLiveChildren, parent);
+  return row.next();
 }
 
 void LifeCycle::wake_parent(Seq parent, std::int64_t ended_children, bool badly) {
@@ -331,12 +334,14 @@ void LifeCycle::wake_parent(Seq parent, std::int64_t ended_children, bool badly)
   }
   if (open < 0) return;  // it ended with them
   const Node node = load(parent);
-  if (open == 0 && node.stop != Stop::kNone) {
+  if (node.stop != Stop::kNone) {
+    // It may have open needs still: what is asked to stop waits only for its children.
+    if (open > 0 && has_live_children(parent)) return;
     take_out(node);
     end_stopped(node, {node.attempts, {}, {}, {}, {}});
   } else if (open == 0 && node.state == State::kWaiting) {
     resume(node);
-  } else if (open > 0 && badly && node.fail_fast && node.stop == Stop::kNone) {
+  } else if (open > 0 && badly && node.fail_fast) {
     std::vector<Seq> children;
     {
       Rows rows = db_.query(kChildren, parent);

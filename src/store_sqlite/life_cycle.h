@@ -110,6 +110,7 @@ class LifeCycle {
   };
   void wake_dependents(const Ended& ended);
   void wake_parent(Seq parent, std::int64_t ended, bool badly);
+  [[nodiscard]] bool has_live_children(Seq parent);
   [[nodiscard]] std::optional<Error> failed_children(Seq parent);
 
   Database& db_;

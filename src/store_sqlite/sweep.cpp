@@ -19,8 +19,13 @@ constexpr const char* kSubtree =                         // job_of_parent; a par
     "b.seq)"
     " SELECT seq FROM below ORDER BY seq";
 constexpr const char* kStart = "UPDATE parked SET state = ?2 WHERE seq = ?1";
-constexpr const char* kChildren = "SELECT seq FROM job WHERE parent = ?1 ORDER BY seq";     // job_of_parent
-constexpr const char* kNeedsOf = "SELECT needed, ignore_failure FROM need WHERE job = ?1";  // need_of_job
+// job_of_parent, need_of_job. What was removed is neither opened again nor waited for.
+constexpr const char* kChildren =
+    "SELECT seq FROM job j WHERE parent = ?1 AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.seq = j.seq) "
+    "ORDER BY seq";
+constexpr const char* kNeedsOf =
+    "SELECT needed, ignore_failure OR EXISTS (SELECT 1 FROM hidden h WHERE h.seq = needed) FROM need WHERE "
+    "job = ?1";
 constexpr const char* kSetEdge = "UPDATE need SET open = ?3 WHERE needed = ?1 AND job = ?2";
 constexpr const char* kKeepUsage =
     "INSERT INTO life (seq, cpu, memory, bytes_read, bytes_written)"

@@ -1,9 +1,16 @@
+#include "store_sqlite/sqlite_store.h"
+
+#include <cstdlib>
+#include <filesystem>
+
 #include "base/temporary_folder.h"
 #include "contract/store_contract.h"
-#include "store_sqlite/sqlite_store.h"
 
 namespace spool {
 namespace {
+
+// No power is cut here: memory is as good as a disk, and does not wait.
+const int kInMemory = std::filesystem::exists("/dev/shm") ? setenv("TMPDIR", "/dev/shm", 0) : 0;
 
 class SqliteBackend final : public StoreBackend {
  public:
