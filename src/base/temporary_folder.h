@@ -13,8 +13,10 @@ namespace spool {
 class TemporaryFolder {
  public:
   // Throws std::filesystem::filesystem_error when the folder cannot be made.
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "spool-XXXXXX").string();
+  // Below `parent`; empty: the system's place for temporary files.
+  explicit TemporaryFolder(const std::filesystem::path& parent = {}) {
+    std::string name =
+        ((parent.empty() ? std::filesystem::temp_directory_path() : parent) / "spool-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr)
       throw std::filesystem::filesystem_error("mkdtemp", name,
                                               std::error_code(errno, std::generic_category()));

@@ -5,6 +5,7 @@ namespace spool::steps {
 Kinds make_kinds(const StepsConfig& config) {
   Kinds kinds;
   for (Kind& kind : transcode_kinds(config.publish)) kinds.add(std::move(kind));
+  kinds.add(exec_kind(config.exec, config.publish));
   return kinds;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "queue/kind.h"
+#include "steps/exec.h"
 #include "steps/transcode.h"
 
 namespace spool::steps {
@@ -9,6 +10,7 @@ namespace spool::steps {
 // What kinds need of the program that they are wired into. A sandboxed child has none of it.
 struct StepsConfig {
   PublishContext publish;
+  ExecConfig exec;
 };
 
 [[nodiscard]] Kinds make_kinds(const StepsConfig& config);

@@ -1,0 +1,271 @@
+#include "steps/exec.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "base/temporary_folder.h"
+#include "queue/handler_call.h"
+#include "queue/store.h"
+#include "steps/attempt_files.h"
+#include "steps/command.h"
+#include "steps/progress_lines.h"
+
+namespace spool::steps {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMostOutputs = 1000;
+constexpr std::size_t kMostCommandResultBytes = 32 << 10;
+constexpr std::string_view kPublish = "publish";
+
+Json exec_schema(const ExecConfig& config) {
+  Json schema = Json::parse(R"({
+    "type": "object", "additionalProperties": false, "required": ["command"],
+    "properties": {
+      "command": {"type": "string", "minLength": 1, "maxLength": 64},
+      "input": {"type": "string", "minLength": 1, "maxLength": 4096},
+      "inputs": {
+        "type": "object", "additionalProperties": false, "maxProperties": 64,
+        "patternProperties": {"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$": {"type": "string", "minLength": 1, "maxLength": 4096}}
+      },
+      "data": {},
+      "seconds": {"type": "number", "minimum": 0, "format": "duration"},
+      "destination": {"type": "string", "maxLength": 512}
+    }})");
+  Json names = Json::array();
+  for (const auto& [name, command] : config.commands) names.push_back(name);
+  if (!names.empty()) schema["properties"]["command"]["enum"] = std::move(names);
+  return schema;
+}
+
+// An attempt's folder: inputs/, outputs/, work_item.json.
+class Workplace {
+ public:
+  explicit Workplace(const ExecConfig& config) : folder_(config.scratch) {
+    fs::create_directory(inputs());
+    fs::create_directory(outputs());
+  }
+  [[nodiscard]] const fs::path& path() const { return folder_.path(); }
+  [[nodiscard]] fs::path inputs() const { return path() / "inputs"; }
+  [[nodiscard]] fs::path outputs() const { return path() / "outputs"; }
+  [[nodiscard]] fs::path item() const { return path() / "work_item.json"; }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+Result<void> copy_input(Attempt& attempt, const std::string& reference, const fs::path& to) {
+  SPOOL_ASSIGN(const ByteSource source, attempt.open_input(reference));
+  SPOOL_ASSIGN(const UniqueFd file, open_file(to, O_WRONLY | O_CREAT | O_EXCL, 0600));
+  std::vector<std::byte> buffer(1 << 20);
+  for (std::uint64_t offset = 0;;) {
+    if (attempt.stop_token().stop_requested()) return fail(Code::kCancelled, "stopped");
+    SPOOL_ASSIGN(const std::size_t n, source.read_at(offset, buffer));
+    if (n == 0) return {};
+    SPOOL_TRY(write_all(file.get(), std::span(buffer).first(n)));
+    offset += n;
+  }
+}
+
+// name -> path, as the command sees them.
+Result<Json> bring_inputs(Attempt& attempt, const Workplace& place) {
+  const Json& args = attempt.claim().args;
+  Json wanted = args.value("inputs", Json::object());
+  if (args.contains("input")) wanted["input"] = args["input"];
+  Json paths = Json::object();
+  for (const auto& [name, reference] : wanted.items()) {
+    const fs::path path = place.inputs() / name;
+    SPOOL_TRY(copy_input(attempt, reference.get<std::string>(), path));
+    paths[name] = path.string();
+  }
+  return paths;
+}
+
+Result<void> write_item(const Claim& claim, const Workplace& place, const Json& inputs) {
+  const Json item = {
+      {"id", claim.job.text()},
+      {"kind", claim.kind},
+      {"name", claim.name},
+      {"attempt", claim.attempt},
+      {"data", claim.args.value("data", Json())},
+      {"inputs", inputs},
+      {"outputs", place.outputs().string()},
+      {"checkpoint", claim.checkpoint.is_object() ? claim.checkpoint.value("command", Json()) : Json()}};
+  const std::string text = item.dump(2, ' ', false, Json::error_handler_t::replace);
+  return write_file_atomic(place.item(), std::as_bytes(std::span(text)));
+}
+
+Result<void> store_output(Attempt& attempt, const fs::path& path, const std::string& name) {
+  SPOOL_ASSIGN(const UniqueFd from, open_file(path, O_RDONLY | O_NOFOLLOW));
+  SPOOL_ASSIGN(UniqueFd to, attempt.create_output(name));
+  for (;;) {
+    const ssize_t n = sendfile(to.get(), from.get(), nullptr, 64 << 20);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno(errno, fmt::format("cannot store the output {}", name));
+    if (n == 0) break;
+  }
+  return attempt.commit_output(name, std::move(to));
+}
+
+// Everything that the command left behind.
+Result<void> store_outputs(Attempt& attempt, const Workplace& place) {
+  std::size_t count = 0;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(place.outputs())) {
+    const std::string name = entry.path().lexically_relative(place.outputs()).string();
+    if (entry.is_directory() && !entry.is_symlink()) continue;
+    if (!entry.is_regular_file() || entry.is_symlink())
+      return fail(Code::kInvalidArgument,
+                  fmt::format("the output {} is no regular file", harmless_text(name)));
+    if (++count > kMostOutputs)
+      return fail(Code::kLimitExceeded, fmt::format("more than {} outputs", kMostOutputs));
+    if (attempt.stop_token().stop_requested()) return fail(Code::kCancelled, "stopped");
+    SPOOL_TRY(store_output(attempt, entry.path(), name));
+  }
+  return {};
+}
+
+// sysexits.h, as far as it says whether another try may help.
+Error error_of(const CommandEnd& end, const std::string& command, std::optional<Duration> timeout) {
+  if (end.timed_out)
+    return {Code::kTimeout, fmt::format("the command '{}' ran longer than {} s", command,
+                                        std::chrono::duration_cast<std::chrono::seconds>(*timeout).count())};
+  if (!end.exit_code)
+    return {Code::kCrashed, fmt::format("the command '{}' was ended by signal {} ({})", command, end.signal,
+                                        strsignal(end.signal))};
+  const std::string message =
+      fmt::format("the command '{}' ended with exit code {}", command, *end.exit_code);
+  switch (*end.exit_code) {
+    case 64:  // EX_USAGE
+      return {Code::kInvalidArgument, message};
+    case 65:  // EX_DATAERR
+      return {Code::kCorruptInput, message};
+    case 66:  // EX_NOINPUT
+      return {Code::kNotFound, message};
+    case 75:  // EX_TEMPFAIL
+      return {Code::kUnavailable, message};
+    default:
+      return {Code::kCrashed, message};
+  }
+}
+
+Result<Json> run_phase(Attempt& attempt, const ExecConfig& config) {
+  const Claim& claim = attempt.claim();
+  const std::string name = claim.args.at("command").get<std::string>();
+  const auto found = config.commands.find(name);
+  if (found == config.commands.end())
+    return fail(
+        Code::kUnsupported,
+        fmt::format("there is no command '{}' here: name it in spool.toml under [commands.{}]", name, name));
+  const Workplace place(config);
+  SPOOL_ASSIGN(const Json inputs, bring_inputs(attempt, place));
+  SPOOL_TRY(write_item(claim, place, inputs));
+
+  Json result;
+  ProgressLines out(
+      {[&](double f, Json detail) { attempt.progress(f, std::move(detail)); },
+       [&](Json value) {
+         if (auto kept = attempt.checkpoint({{"command", std::move(value)}}); !kept)
+           attempt.log(kept.error().message);
+       },
+       [&](Json value) { result = std::move(value); }, [&](std::string_view l) { attempt.log(l); }},
+      claim.args.value("seconds", 0.0));
+  ProgressLines error({{}, {}, {}, [&](std::string_view l) { attempt.log(l); }}, 0);
+
+  Command command;
+  command.words = found->second.command;
+  const char* path = std::getenv("PATH");
+  // Not our own environment: it may hold the store's password.
+  command.environment = {{"PATH", path ? path : "/usr/local/bin:/usr/bin:/bin"},
+                         {"LANG", "C.UTF-8"},
+                         {"HOME", place.path().string()},
+                         {"TMPDIR", place.path().string()}};
+  for (const auto& [key, value] : found->second.environment) command.environment[key] = value;
+  command.environment["WORK_ITEM_FILE"] = place.item().string();
+  command.folder = place.path();
+  command.timeout = found->second.timeout;
+  command.stop = attempt.stop_token();
+  command.out = [&](std::string_view bytes) { out.feed(bytes); };
+  command.error = [&](std::string_view bytes) { error.feed(bytes); };
+  SPOOL_ASSIGN(const CommandEnd end, run_command(command));
+  out.finish();
+  error.finish();
+  attempt.add_usage({end.cpu_seconds, end.peak_memory_bytes, 0, 0});
+  if (end.exit_code != 0) return fail(error_of(end, name, command.timeout));
+  if (to_text(result).size() > kMostCommandResultBytes)
+    return fail(Code::kLimitExceeded, fmt::format("the command '{}' printed a result of more than {} bytes",
+                                                  name, kMostCommandResultBytes));
+  SPOOL_TRY(store_outputs(attempt, place));
+  return Json{{"winner", claim.token.text()}, {"result", std::move(result)}};
+}
+
+// The attempt has won: what it made goes to its place. Done again after a crash, it does the same again.
+Result<Json> publish_phase(const Claim& claim, const PublishContext& context) {
+  SPOOL_ASSIGN(const Token token, Token::parse(claim.checkpoint.at("winner").get<std::string>()));
+  const std::string from = attempt_prefix(claim.job, token);
+  const std::string to = destination_of(claim.args, claim.root, claim.name);
+  Json outputs = Json::object();
+  SPOOL_ASSIGN(const auto made, context.objects->list(from));
+  for (const ObjectInfo& object : made) {
+    const std::string name = object.key.substr(from.size() + 1);
+    SPOOL_TRY(context.objects->copy(object.key, fmt::format("{}/{}", to, name)));
+    outputs[name] = fmt::format("object:{}/{}", to, name);
+  }
+  Json result = {{"exit_code", 0}, {"outputs", std::move(outputs)}};
+  if (!claim.checkpoint.at("result").is_null()) result["result"] = claim.checkpoint.at("result");
+  return result;
+}
+
+Ending run_exec(Attempt& attempt, const ExecConfig& config, const PublishContext& context) {
+  if (context.objects == nullptr) return Failed{{Code::kInternal, "commands run in the manager alone"}};
+  if (attempt.claim().phase == kPublish) {
+    auto published = publish_phase(attempt.claim(), context);
+    if (!published) return ending_of(std::move(published).error());
+    return Succeeded{std::move(*published)};
+  }
+  auto made = run_phase(attempt, config);
+  if (!made) return ending_of(std::move(made).error());
+  if (auto kept = attempt.checkpoint(std::move(*made)); !kept) return ending_of(std::move(kept).error());
+  return FanOut{{}, std::string(kPublish), false};
+}
+
+// After the commit: what attempts left of jobs that have ended. The claim stands for all with its parent.
+void sweep(Store& store, const Claim& claim, ObjectStore& objects) {
+  std::vector<Job> jobs;
+  if (claim.parent) {
+    JobFilter siblings;
+    siblings.parent = claim.parent;
+    siblings.most = 1000;
+    if (auto listed = store.list(siblings)) jobs = std::move(*listed);
+  } else if (auto job = store.get(claim.job)) {
+    jobs.push_back(std::move(*job));
+  }
+  for (const Job& job : jobs) {
+    if (job.kind != claim.kind || !ended(job.state)) continue;
+    if (auto swept = objects.remove_all(attempts_prefix(job.id)); !swept)
+      spdlog::warn("what job {} left behind cannot be removed: {}", job.id.text(), swept.error().message);
+  }
+}
+
+}  // namespace
+
+Kind exec_kind(const ExecConfig& config, const PublishContext& context) {
+  Kind kind;
+  kind.name = "exec";
+  kind.summary = "A command of the operator's, named in spool.toml";
+  kind.schema = exec_schema(config);
+  kind.placement = Placement::kInline;
+  kind.never_fanned_out = true;
+  if (context.objects != nullptr)
+    kind.follow_up = [context](Store& store, const Claim& claim) { sweep(store, claim, *context.objects); };
+  kind.run = [config, context](Attempt& attempt) { return run_exec(attempt, config, context); };
+  return kind;
+}
+
+}  // namespace spool::steps
