@@ -68,7 +68,10 @@ Result<std::unique_ptr<Store>> open_store(const Config& config, Open how) {
                                              "submit` makes one, --store names another",
                                              path.string()));
   }
-  return open_sqlite_store(path);
+  auto store = open_sqlite_store(path);
+  if (store || store.error().message.find(path.string()) != std::string::npos) return store;
+  store.error().message = fmt::format("{}: {}", path.string(), store.error().message);
+  return store;
 }
 
 Result<void> for_each_job(Store& store, JobFilter filter, const std::function<bool(Job&)>& take) {

@@ -1,0 +1,81 @@
+"""Exit codes, help, errors and configuration."""
+import re
+import unittest
+
+from support import CliTest
+
+COMMANDS = ["submit", "jobs", "show", "watch", "start", "cancel", "retry", "rm", "pipeline", "doctor", "version"]
+
+
+class Usage(CliTest):
+    def test_help_lists_every_command_and_ends_well(self):
+        out = self.spool("--help").out
+        for command in COMMANDS:
+            self.assertRegex(out, rf"(?m)^  {command} +\S")
+            self.assertIn("--help", self.spool(command, "--help").out)
+
+    def test_wrong_usage_ends_with_2_and_says_why_on_stderr(self):
+        for words in ([], ["nonsense"], ["show"], ["jobs", "--state", "odd"], ["jobs", "--most", "0"], ["jobs", "--nonsense"]):
+            run = self.spool(*words, code=2)
+            self.assertEqual(run.out, "", words)
+            self.assertNotEqual(run.err, "", words)
+
+    def test_the_version_is_told_in_words_and_in_json(self):
+        version = self.spool("version", "--json").json["version"]
+        self.assertRegex(version, r"^\d+\.\d+\.\d+$")
+        self.assertEqual(self.spool("version").out, f"spool {version}\n")
+
+    def test_a_reading_command_makes_no_store(self):
+        run = self.spool("jobs", code=2)
+        self.assertIn("spool-data/spool.db: there is no store here yet", run.err)
+        self.assertEqual(self.spool("jobs", "--json", code=2).json["error"]["code"], "not_found")
+
+    def test_another_kind_of_store_is_refused_without_its_password(self):
+        run = self.spool("jobs", "--store", "postgres://me:geheim@host/db", code=2)
+        self.assertIn("postgres://me:***@host/db", run.err)
+        self.assertNotIn("geheim", run.out + run.err)
+
+    def test_a_file_that_is_no_database_is_named(self):
+        self.write("film.db", "this is a text, and not a database of any kind")
+        run = self.spool("jobs", "--store", "sqlite:film.db", code=1)
+        self.assertIn("film.db", run.err)
+
+    def test_a_wrong_configuration_is_pointed_at(self):
+        self.write("spool.toml", "[worker]\nslotz = 3\n")
+        run = self.spool("jobs", code=2)
+        self.assertIn("spool.toml:2:9: worker: unknown key 'slotz' (did you mean 'slots'?)", run.err)
+
+    def test_a_flag_beats_a_variable_and_that_the_file(self):
+        self.write("spool.toml", "store = 'sqlite:file.db'\n")
+        def store(*flags, **variables):
+            return re.search(r"(\w+)\.db", self.spool("jobs", *flags, code=2, **variables).err).group(1)
+        self.assertEqual(store(), "file")
+        self.assertEqual(store(SPOOL_STORE="sqlite:variable.db"), "variable")
+        self.assertEqual(store("--store", "sqlite:flag.db", SPOOL_STORE="sqlite:variable.db"), "flag")
+
+
+class Doctor(CliTest):
+    def test_says_what_there_is_and_makes_nothing(self):
+        import os
+        run = self.spool("doctor", "--json", code=None)
+        self.assertIn(run.code, (0, 1))
+        report = run.json
+        self.assertEqual(report["ok"], run.code == 0)
+        self.assertEqual(report["ok"], all(f["health"] != "problem" for f in report["findings"]))
+        self.assertEqual({f["area"] for f in report["findings"]},
+                         {"machine", "config", "ffmpeg", "sandbox", "memory", "store", "objects"})
+        for finding in report["findings"]:
+            self.assertEqual(set(finding), {"area", "health", "found", "remedy"})
+            if finding["health"] == "problem":
+                self.assertNotEqual(finding["remedy"] + finding["found"], "")
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_a_broken_store_is_a_problem(self):
+        self.write("broken.db", "this is a text, and not a database of any kind")
+        run = self.spool("doctor", "--store", "sqlite:broken.db", code=1)
+        self.assertIn("broken.db", run.out)
+        self.assertIn("Not ready", run.out)
+
+
+if __name__ == "__main__":
+    unittest.main()
