@@ -130,7 +130,11 @@ Database::Database(const std::string& path, int flags, const std::string& vfs, D
   const int code =
       sqlite3_open_v2(path.c_str(), &made, flags | SQLITE_OPEN_NOMUTEX, vfs.empty() ? nullptr : vfs.c_str());
   db_.reset(made);
-  if (code != SQLITE_OK) raise(made, code, path);
+  if (code != SQLITE_OK) {
+    const int system = made != nullptr ? sqlite3_system_errno(made) : 0;
+    if (system != 0) throw StoreError{errno_error(system, path)};
+    raise(made, code, path);
+  }
   sqlite3_extended_result_codes(made, 1);
   sqlite3_busy_handler(made, &Database::on_busy, this);
 }

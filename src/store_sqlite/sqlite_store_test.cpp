@@ -1,0 +1,270 @@
+// What is SQLite's own: files, versions, locks, full disks. What every store does is in tests/contract.
+#include "store_sqlite/sqlite_store.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "base/temporary_folder.h"
+
+namespace spool {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::hours;
+using std::chrono::seconds;
+
+std::unique_ptr<Store> open_or_throw(const fs::path& path) {
+  auto store = open_sqlite_store(path);
+  if (!store) throw std::runtime_error(store.error().message);
+  return std::move(*store);
+}
+
+Error open_error(const fs::path& path) {
+  auto store = open_sqlite_store(path);
+  return store ? Error{Code::kInternal, "it opened", 0} : store.error();
+}
+
+void run_sql(const fs::path& path, const std::string& sql) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  sqlite3_busy_timeout(db, 5000);
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+  sqlite3_close(db);
+}
+
+std::string ask_sql(const fs::path& path, const std::string& sql) {
+  sqlite3* db = nullptr;
+  std::string answer;
+  EXPECT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  sqlite3_exec(
+      db, sql.c_str(),
+      [](void* into, int, char** values, char**) {
+        *static_cast<std::string*>(into) += values[0] != nullptr ? values[0] : "null";
+        return 0;
+      },
+      &answer, nullptr);
+  sqlite3_close(db);
+  return answer;
+}
+
+NewJob job_of(std::string kind) {
+  NewJob job;
+  job.kind = std::move(kind);
+  return job;
+}
+
+Uuid insert(Store& store, const NewJob& job) {
+  return store.insert(std::span(&job, 1)).value().at(0).value().id;
+}
+
+class SqliteStoreTest : public testing::Test {
+ protected:
+  fs::path path() const { return folder_.path() / "spool.db"; }
+  TemporaryFolder folder_;
+};
+
+TEST_F(SqliteStoreTest, ANewFileIsMadeInWalMode) {
+  open_or_throw(path());
+  EXPECT_EQ(ask_sql(path(), "PRAGMA journal_mode"), "wal");
+  EXPECT_EQ(ask_sql(path(), "PRAGMA user_version"), "1");
+}
+
+TEST_F(SqliteStoreTest, ADatabaseOfANewerSchemaIsRefusedNamingBothVersions) {
+  open_or_throw(path()).reset();
+  run_sql(path(), "PRAGMA user_version = 7");
+  const Error error = open_error(path());
+  EXPECT_EQ(error.code, Code::kUnsupported);
+  EXPECT_NE(error.message.find("version 7"), std::string::npos) << error.message;
+  EXPECT_NE(error.message.find("up to 1"), std::string::npos) << error.message;
+  EXPECT_NE(error.message.find(path().string()), std::string::npos) << error.message;
+}
+
+TEST_F(SqliteStoreTest, ADatabaseOfAnotherProgramIsLeftAlone) {
+  run_sql(path(), "CREATE TABLE recipes (name TEXT)");
+  EXPECT_EQ(open_error(path()).code, Code::kUnsupported);
+  EXPECT_EQ(ask_sql(path(), "SELECT group_concat(name) FROM sqlite_schema"), "recipes");
+}
+
+TEST_F(SqliteStoreTest, AFileThatIsNoDatabaseIsRefused) {
+  std::ofstream(path()) << std::string(5000, 'x');
+  EXPECT_EQ(open_error(path()).code, Code::kCorruptInput);
+}
+
+TEST_F(SqliteStoreTest, AFolderThatDoesNotExistIsNotFound) {
+  EXPECT_EQ(open_error(folder_.path() / "nowhere" / "spool.db").code, Code::kNotFound);
+}
+
+// 0: refused as it should be. In a child, which gives root up first: root may write anything.
+int open_without_rights(const fs::path& path) {
+  const pid_t child = fork();
+  if (child == 0) {
+    if (geteuid() == 0 && setuid(65534) != 0) _exit(3);
+    _exit(open_error(path).code == Code::kPermissionDenied ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(SqliteStoreTest, AReadOnlyFileIsRefused) {
+  open_or_throw(path()).reset();
+  fs::permissions(path(), fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read);
+  fs::permissions(folder_.path(), fs::perms::all);
+  EXPECT_EQ(open_without_rights(path()), 0);
+}
+
+TEST_F(SqliteStoreTest, AReadOnlyFolderIsRefused) {
+  fs::permissions(folder_.path(), fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read |
+                                      fs::perms::others_exec);
+  EXPECT_EQ(open_without_rights(path()), 0);
+  fs::permissions(folder_.path(), fs::perms::owner_all);
+}
+
+TEST_F(SqliteStoreTest, AFullDiskIsAnErrorAndTheStoreGoesOnWhenThereIsRoomAgain) {
+  const auto store = open_or_throw(path());
+  insert(*store, job_of("first"));
+  // A limit on the size of files: what SQLite meets is a write that fails.
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  rlimit small = before;
+  small.rlim_cur = 1 << 20;
+  signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  NewJob large = job_of("large");
+  large.args = {{"x", std::string(900'000, 'x')}};
+  Error error;
+  for (int i = 0; i < 20 && error.message.empty(); ++i)
+    if (const auto result = store->insert(std::span(&large, 1)); !result) error = result.error();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_FALSE(error.message.empty());
+  EXPECT_TRUE(error.code == Code::kStorageFull || error.code == Code::kUnavailable ||
+              error.code == Code::kInDoubt)
+      << error.message;
+  insert(*store, job_of("after"));
+  JobFilter after;
+  after.kind = "after";
+  EXPECT_EQ(store->list(after).value().size(), 1u);
+  EXPECT_EQ(ask_sql(path(), "PRAGMA integrity_check"), "ok");
+}
+
+TEST_F(SqliteStoreTest, AFileThatAnotherProcessHoldsForTooLongIsUnavailable) {
+  open_or_throw(path()).reset();
+  SqliteOptions options;
+  options.busy_timeout = std::chrono::milliseconds(20);
+  const auto store = open_sqlite_store(path(), options).value();
+  sqlite3* holder = nullptr;
+  ASSERT_EQ(sqlite3_open(path().c_str(), &holder), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(holder, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  const NewJob job = job_of("a");
+  const auto refused = store->insert(std::span(&job, 1));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  EXPECT_TRUE(store->list({}).has_value()) << "reading goes on";
+  sqlite3_close(holder);
+  EXPECT_TRUE(store->insert(std::span(&job, 1)).has_value());
+}
+
+TEST_F(SqliteStoreTest, TwoProcessesMayMakeTheFileAtOnce) {
+  std::vector<pid_t> children;
+  for (int i = 0; i < 4; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto store = open_sqlite_store(path());
+      if (!store) _exit(1);
+      const NewJob job = job_of("a");
+      const auto inserted = (*store)->insert(std::span(&job, 1));
+      _exit(inserted && inserted->at(0) ? 0 : 2);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  }
+  EXPECT_EQ(open_or_throw(path())->list({}).value().size(), 4u);
+}
+
+// A child that claims the one job and then waits to be killed.
+pid_t start_worker(const fs::path& path, int say) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  const auto store = open_or_throw(path);
+  WorkerInfo info;
+  info.lease = hours(24);
+  const Session session = store->open_session(info).value();
+  ClaimRequest want;
+  want.slots = want.all_slots = 1;
+  const char claimed = store->exchange(session, {}, want).value().claimed.size() == 1 ? '1' : '0';
+  if (write(say, &claimed, 1) != 1) _exit(3);
+  for (;;) pause();
+}
+
+TEST_F(SqliteStoreTest, AKilledWorkerIsSeenAtOnceThoughItsLeaseIsLong) {
+  const auto store = open_or_throw(path());
+  const Uuid id = insert(*store, job_of("a"));
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  const pid_t child = start_worker(path(), pipe_ends[1]);
+  char claimed = '0';
+  ASSERT_EQ(read(pipe_ends[0], &claimed, 1), 1);
+  EXPECT_EQ(claimed, '1');
+  EXPECT_EQ(store->rescue().value(), 0) << "it lives";
+  EXPECT_EQ(store->get(id).value().state, State::kRunning);
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  store->rescue().value();
+  EXPECT_EQ(store->get(id).value().state, State::kAvailable);
+  EXPECT_TRUE(store->sessions().value().empty());
+  EXPECT_TRUE(fs::is_empty(path().string() + "-sessions")) << "its lock file is gone too";
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+}
+
+TEST_F(SqliteStoreTest, OnAnotherKernelOnlyTheLeaseCounts) {
+  const auto store = open_or_throw(path());
+  insert(*store, job_of("a"));
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  const pid_t child = start_worker(path(), pipe_ends[1]);
+  char claimed = '0';
+  ASSERT_EQ(read(pipe_ends[0], &claimed, 1), 1);
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  run_sql(path(), "UPDATE session SET boot = 'elsewhere'");
+  EXPECT_EQ(store->rescue().value(), 0);
+  store->shift_clock_for_tests(hours(25));
+  EXPECT_GE(store->rescue().value(), 0);
+  EXPECT_TRUE(store->sessions().value().empty());
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+}
+
+TEST_F(SqliteStoreTest, ASessionsLockFileGoesWithIt) {
+  const auto store = open_or_throw(path());
+  const Session session = store->open_session({}).value();
+  const fs::path lock = path().string() + "-sessions/" + session.id.text();
+  EXPECT_TRUE(fs::exists(lock));
+  ASSERT_TRUE(store->close_session(session).has_value());
+  EXPECT_FALSE(fs::exists(lock));
+}
+
+TEST_F(SqliteStoreTest, AClaimUsesTheIndexOfItsLane) {
+  open_or_throw(path()).reset();
+  const std::string plan =
+      ask_sql(path(),
+              "SELECT group_concat(detail) FROM (EXPLAIN QUERY PLAN SELECT rank, seq FROM ready WHERE"
+              " lane = 1 AND (rank, seq) > (0, 0) ORDER BY rank, seq LIMIT 5)");
+  EXPECT_EQ(plan.find("TEMP B-TREE"), std::string::npos) << plan;
+}
+
+}  // namespace
+}  // namespace spool
