@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "media/audio_segments.h"
+
 extern "C" {
 #include <libavutil/channel_layout.h>
 }
@@ -47,58 +49,11 @@ Result<av::CodecContext> open_encoder(int rate, int channels, std::int64_t bits_
   return encoder;
 }
 
-// Packets become segments: cut at the packet nearest to each border.
-class Segmenter {
- public:
-  Segmenter(const AudioTask& task, const AudioSink& sink, CmafTrack track)
-      : task_(task), sink_(sink), track_(std::move(track)) {
-    next_border_ = border(1);
-  }
-
-  Result<void> add(Sample sample) {
-    if (!samples_.empty() && sample.pts + frame_ / 2 >= next_border_) SPOOL_TRY(deliver());
-    samples_.push_back(std::move(sample));
-    return {};
-  }
-  Result<void> deliver() {
-    if (samples_.empty()) return {};
-    SPOOL_ASSIGN(const Segment segment,
-                 cmaf_segment(track_, false, static_cast<std::uint32_t>(index_ + 1), samples_));
-    samples_.clear();
-    SPOOL_TRY(sink_.segment(index_, segment));
-    next_border_ = border(++index_ + 1);
-    return {};
-  }
-  std::vector<Sample>& pending() { return samples_; }
-
- private:
-  // In samples.
-  [[nodiscard]] std::int64_t border(std::size_t index) const {
-    double seconds = 0;
-    if (index < task_.borders.size()) {
-      seconds = task_.borders[index];
-    } else {
-      const double last = task_.borders.empty() ? 0 : task_.borders.back();
-      const auto beyond = index - (task_.borders.empty() ? 0 : task_.borders.size() - 1);
-      seconds = last + double(beyond) * task_.segment_seconds;
-    }
-    return std::llround(seconds * track_.timescale);
-  }
-
-  const AudioTask& task_;
-  const AudioSink& sink_;
-  CmafTrack track_;
-  std::int64_t frame_ = 1024;
-  std::vector<Sample> samples_;
-  std::size_t index_ = 0;
-  std::int64_t next_border_ = 0;
-};
-
 class Encoding {
  public:
   Encoding(const AudioTask& task, const AudioSink& sink, av::CodecContext encoder)
       : encoder_(std::move(encoder)),
-        segmenter_(task, sink,
+        segmenter_(task.borders, task.segment_seconds, task.film_seconds, sink.segment,
                    {.timescale = static_cast<std::uint32_t>(encoder_->sample_rate),
                     .language = task.language,
                     .shift = encoder_->initial_padding}) {}
@@ -170,7 +125,7 @@ class Encoding {
   }
 
   av::CodecContext encoder_;
-  Segmenter segmenter_;
+  AudioSegments segmenter_;
   std::int64_t sent_ = 0;
   std::int64_t next_pts_ = -std::int64_t(encoder_->initial_padding);
 };

@@ -210,6 +210,16 @@ TEST_F(Audio, ATrimGivesExactlyTheSamplesBetweenItsEnds) {
   EXPECT_NEAR(onset(e), 1.75, 0.005);
 }
 
+TEST_F(Audio, ALittleSoundBeyondTheFilmGoesIntoItsLastSegment) {
+  const auto wav = test::make_media(file("tail.wav"), "-f lavfi -i sine=d=10:r=48000");
+  const std::vector<double> borders = {0, 4, 8};
+  EXPECT_EQ(encode(wav, {.film_seconds = 9.7, .borders = borders}).segments.size(), 3u);
+  EXPECT_EQ(encode(wav, {.film_seconds = 8.1, .borders = borders}).segments.size(), 3u);
+  const Encoded tail = encode(wav, {.film_seconds = 5, .borders = {0, 4}, .segment_seconds = 1});
+  ASSERT_EQ(tail.segments.size(), 4u) << "4.45 s at most, then segments of their own";
+  EXPECT_NEAR(double(tail.segments[1].duration) / 48000, 4.45, 0.02);
+}
+
 TEST_F(Audio, ATrackThatEndsEarlyIsFilledUpToTheFilmsEnd) {
   const auto wav = test::make_media(file("short.wav"), "-f lavfi -i sine=d=3:r=48000");
   EXPECT_EQ(encode(wav, {.film_seconds = 10}).report.samples, 480'000);

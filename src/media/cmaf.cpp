@@ -14,15 +14,15 @@ constexpr std::uint32_t kSync = 0x02000000;     // depends on no other sample
 constexpr std::uint32_t kNotSync = 0x01010000;  // depends on others, is no sync sample
 
 struct Run {
-  std::span<const Sample> samples;
+  std::span<const SampleView> samples;
   std::int64_t next_dts = 0;  // of the sample that follows the run
 };
 
-Result<void> check(const CmafTrack& track, bool video, std::span<const Sample> samples) {
+Result<void> check(const CmafTrack& track, bool video, std::span<const SampleView> samples) {
   if (samples.empty()) return fail(Code::kInternal, "a segment without samples");
   if (video && !samples.front().sync) return fail(Code::kInternal, "a video segment must begin with an IDR");
   for (std::size_t i = 0; i < samples.size(); ++i) {
-    const Sample& s = samples[i];
+    const SampleView& s = samples[i];
     if (s.dts + track.shift < 0)
       return fail(Code::kInternal,
                   fmt::format("decode time {} is before the track's shift {}", s.dts, track.shift));
@@ -58,7 +58,7 @@ void write_run(BoxWriter& out, bool video, const Run& run, std::size_t& data_off
   out.u32(0);
   if (video) out.u32(run.samples.front().sync ? kSync : kNotSync);
   for (std::size_t i = 0; i < run.samples.size(); ++i) {
-    const Sample& s = run.samples[i];
+    const SampleView& s = run.samples[i];
     if (!same_duration) out.u32(decode_duration(run, i));
     out.u32(static_cast<std::uint32_t>(s.data.size()));
     if (any_offset) out.u32(static_cast<std::uint32_t>(s.pts - s.dts));
@@ -91,17 +91,17 @@ void write_fragment(BoxWriter& out, const CmafTrack& track, bool video, std::uin
   }
   out.patch_u32(data_offset_at, static_cast<std::uint32_t>(out.size() - start + 8));
   const auto mdat = out.box("mdat");
-  for (const Sample& s : run.samples) out.raw(s.data);
+  for (const SampleView& s : run.samples) out.raw(s.data);
 }
 
 }  // namespace
 
 Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t sequence,
-                             std::span<const Sample> samples) {
+                             std::span<const SampleView> samples) {
   SPOOL_TRY(check(track, video, samples));
   std::int64_t begin = samples.front().pts, end = 0;
   std::size_t bytes = 64;
-  for (const Sample& s : samples) {
+  for (const SampleView& s : samples) {
     begin = std::min(begin, s.pts);
     end = std::max(end, s.pts + s.duration);
     bytes += s.data.size() + 16;
@@ -144,6 +144,14 @@ Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t s
   segment.fragments.back().duration = end - segment.fragments.back().pts;
   segment.bytes = out.take();
   return segment;
+}
+
+Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t sequence,
+                             std::span<const Sample> samples) {
+  std::vector<SampleView> views;
+  views.reserve(samples.size());
+  for (const Sample& s : samples) views.push_back({s.pts, s.dts, s.duration, s.sync, s.data});
+  return cmaf_segment(track, video, sequence, views);
 }
 
 }  // namespace spool::media

@@ -53,6 +53,16 @@ struct Segment {
 // samples break the rules above (the planner's or encoder's bug, never the input's).
 [[nodiscard]] Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t sequence,
                                            std::span<const Sample> samples);
+// The same from bytes that lie elsewhere.
+struct SampleView {
+  std::int64_t pts = 0;
+  std::int64_t dts = 0;
+  std::int64_t duration = 0;
+  bool sync = false;
+  std::span<const std::byte> data = {};
+};
+[[nodiscard]] Result<Segment> cmaf_segment(const CmafTrack& track, bool video, std::uint32_t sequence,
+                                           std::span<const SampleView> samples);
 
 // RFC 6381: "avc1.64001f", "hvc1.1.6.L93.B0", "mp4a.40.2".
 [[nodiscard]] Result<std::string> codec_string(const AVCodecParameters& codec);
