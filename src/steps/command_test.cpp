@@ -1,13 +1,17 @@
 #include "steps/command.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <fstream>
-#include <thread>
 
+#include "base/file.h"
 #include "base/temporary_folder.h"
 
 namespace spool::steps {
@@ -29,15 +33,10 @@ class CommandTest : public testing::Test {
   }
   // True once the process is gone.
   static bool await_gone(pid_t pid) {
-    for (int i = 0; i < 10'000; ++i) {
-      if (kill(pid, 0) != 0) return true;
-      std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-      std::string word;
-      for (int n = 0; n < 3; ++n) stat >> word;
-      if (word == "Z") return true;  // nobody reaps it here
-      std::this_thread::sleep_for(1ms);
-    }
-    return false;
+    const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (!process) return errno == ESRCH;
+    pollfd ends{process.get(), POLLIN, 0};
+    return poll(&ends, 1, 10'000) == 1;
   }
   TemporaryFolder folder;
   std::string out, error;
@@ -133,15 +132,15 @@ TEST_F(CommandTest, WhatItLeftInTheBackgroundEndsWithIt) {
 
 TEST_F(CommandTest, ItDiesWithUsHoweverWeDie) {
   // A manager that is killed outright while its command runs.
-  const std::string pid_file = (folder.path() / "pid").string();
+  const std::string pipe = (folder.path() / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   const pid_t manager = fork();
   if (manager == 0) {
-    (void)run_command(shell("sh -c 'echo $$ > pid.new; mv pid.new pid; sleep 1000'; true"));
+    (void)run_command(shell("sh -c 'echo $$ > pipe; sleep 1000'; true"));
     _exit(0);
   }
-  while (!std::filesystem::exists(pid_file)) std::this_thread::sleep_for(1ms);
   int pid = 0;
-  std::ifstream(pid_file) >> pid;
+  std::ifstream(pipe) >> pid;
   ASSERT_GT(pid, 0);
   kill(manager, SIGKILL);
   waitpid(manager, nullptr, 0);
