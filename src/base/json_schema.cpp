@@ -1,11 +1,6 @@
 #include "base/json_schema.h"
 
 #define VALIJSON_USE_EXCEPTIONS 1  // without it the library ends the process
-#if defined(__GNUC__) && !defined(__clang__)
-// GCC 12 sees ghosts in the library's headers at -O3 (its bug 105651).
-#pragma GCC diagnostic ignored "-Wstringop-overflow"
-#pragma GCC diagnostic ignored "-Wrestrict"
-#endif
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
