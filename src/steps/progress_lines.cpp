@@ -44,7 +44,14 @@ std::string harmless_text(std::string_view bytes, std::size_t most) {
   // The JSON writer knows what UTF-8 is; the quotes that it adds go again, and its escapes with the parsing.
   const Json again = Json::parse(to_text(Json(text)), nullptr, false);
   text = again.is_string() ? again.get<std::string>() : std::string();
-  if (text.size() > most) text.resize(most);
+  for (std::size_t i = 0; i + 1 < text.size(); ++i) {
+    // U+0080 to U+009F are control characters too: a terminal may take U+009B for an escape.
+    if (text[i] == '\xC2' && static_cast<unsigned char>(text[i + 1]) < 0xA0) text[i] = text[i + 1] = ' ';
+  }
+  if (text.size() > most) {
+    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+    text.resize(most);
+  }
   return text;
 }
 
