@@ -51,7 +51,8 @@ int main(int argc, char** argv) {
     return jobs && std::all_of(jobs->begin(), jobs->end(), [](const Job& job) { return ended(job.state); });
   };
   if (auto ran = worker.run(all_ended); !ran) return fmt::print(stderr, "{}\n", ran.error().message), 3;
-  for (const Job& job : (*store)->list({}).value())
+  const auto jobs = (*store)->list({});
+  for (const Job& job : jobs.value())
     fmt::print("{} {}\n", to_text(job.args["text"]),
                job.errors.empty() ? to_text(job.result) : job.errors[0].error.message);
 }
