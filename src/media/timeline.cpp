@@ -97,6 +97,8 @@ Result<std::vector<ScannedPacket>> scan_packets(av::Input& input, const AVStream
     if (static_cast<int>(i) != stream.index) input.get()->streams[i]->discard = AVDISCARD_ALL;
   ClockRepair repair(clock.jumps, clock.time_base);
   const av::Packet packet = av::make_packet();
+  const std::string_view format = input.get()->iformat->name;
+  const bool seeks_by_pts = format.find("mp4") != format.npos || format.find("matroska") != format.npos;
   std::vector<ScannedPacket> packets;
   for (;;) {
     auto more = input.read(*packet);
@@ -112,7 +114,9 @@ Result<std::vector<ScannedPacket>> scan_packets(av::Input& input, const AVStream
         packet->pts, packet->dts, packet->duration, (packet->flags & AV_PKT_FLAG_KEY) != 0, {}};
     if (scanned.dts == AV_NOPTS_VALUE && stored_times) scanned.dts = scanned.pts;
     const std::int64_t time = scanned.dts != AV_NOPTS_VALUE ? scanned.dts : scanned.pts;
-    scanned.place.dts = time;
+    // These demuxers take what they seek to for a presentation time: a decode time would lead to the GOP
+    // before.
+    scanned.place.dts = seeks_by_pts && packet->pts != AV_NOPTS_VALUE ? packet->pts : time;
     scanned.place.position = seek_by_bytes ? packet->pos : -1;
     scanned.place.clock = repair.state();
     if (time != AV_NOPTS_VALUE) {
