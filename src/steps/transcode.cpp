@@ -16,7 +16,7 @@ Json transcode_schema() {
     "properties": {
       "input": {"type": "string", "minLength": 1, "maxLength": 4096},
       "speed": {"enum": ["fast", "balanced"]},
-      "remux": {"enum": ["auto", "never"]},
+
       "start": {"type": "number", "minimum": 0, "format": "duration"},
       "end": {"type": "number", "exclusiveMinimum": 0, "format": "duration"},
       "surround": {"type": "boolean"},

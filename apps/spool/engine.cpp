@@ -1,0 +1,81 @@
+#include "engine.h"
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <mutex>
+#include <thread>
+
+namespace spool {
+
+Engine::Engine(Store& store, FolderStore& objects, Kinds kinds, EngineOptions options)
+    : kinds_(std::move(kinds)),
+      files_(objects, std::move(options.inputs)),
+      worker_(store, kinds_, std::move(options.worker)),
+      inline_(worker_.events(), &files_),
+      process_(std::move(options.process), files_, worker_.events()) {
+  worker_.use(Placement::kInline, inline_);
+  worker_.use(Placement::kProcess, process_);
+}
+
+steps::PublishContext publish_context(FolderStore& objects) {
+  return {&objects, objects.root() / ".spool" / "publish.lock"};
+}
+
+struct DrainOnSignals::State {
+  UniqueFd signals, ended;
+  std::mutex mutex;
+  Worker* worker = nullptr;
+  int count = 0;
+  std::thread thread;
+
+  void deliver() {   // under the mutex
+    if (worker == nullptr || count == 0) return;
+    count == 1 ? worker->drain() : worker->stop();
+  }
+
+  void run() {
+    pollfd both[] = {{signals.get(), POLLIN, 0}, {ended.get(), POLLIN, 0}};
+    while (poll(both, 2, -1) >= 0 || errno == EINTR) {
+      if (both[1].revents != 0) return;
+      signalfd_siginfo info{};
+      if (both[0].revents == 0 || read(signals.get(), &info, sizeof info) != sizeof info) continue;
+      const std::lock_guard guard(mutex);
+      ++count;
+      deliver();
+    }
+  }
+};
+
+DrainOnSignals::DrainOnSignals() : state_(std::make_unique<State>()) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  state_->signals = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC));
+  state_->ended = UniqueFd(eventfd(0, EFD_CLOEXEC));
+  state_->thread = std::thread([state = state_.get()] { state->run(); });
+}
+
+DrainOnSignals::~DrainOnSignals() {
+  eventfd_write(state_->ended.get(), 1);
+  state_->thread.join();
+}
+
+void DrainOnSignals::watch(Worker& worker) {
+  const std::lock_guard guard(state_->mutex);
+  state_->worker = &worker;
+  state_->deliver();
+}
+
+bool DrainOnSignals::came() const {
+  const std::lock_guard guard(state_->mutex);
+  return state_->count > 0;
+}
+
+}  // namespace spool

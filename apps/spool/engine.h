@@ -1,0 +1,59 @@
+// Engine: the parts of a worker, wired: kinds, files, executors, the worker itself. Where `spool transcode` and
+// `spool worker` meet.
+#pragma once
+
+#include <memory>
+
+#include "executors/inline_executor.h"
+#include "executors/process/process_executor.h"
+#include "objects/folder_store.h"
+#include "queue/worker.h"
+#include "steps/attempt_files.h"
+#include "steps/steps.h"
+
+namespace spool {
+
+struct EngineOptions {
+  WorkerOptions worker;
+  ProcessOptions process;
+  steps::InputRules inputs;
+};
+
+class Engine {
+ public:
+  // Store and objects outlive it. `kinds` is the table, made by make_kinds() with a publish context of `objects`.
+  Engine(Store& store, FolderStore& objects, Kinds kinds, EngineOptions options);
+
+  [[nodiscard]] Worker& worker() { return worker_; }
+  [[nodiscard]] const Kinds& kinds() const { return kinds_; }
+
+ private:
+  const Kinds kinds_;
+  steps::FolderAttemptFiles files_;
+  Worker worker_;
+  InlineExecutor inline_;
+  ProcessExecutor process_;
+};
+
+// What the phases that run in the manager need of an objects folder.
+[[nodiscard]] steps::PublishContext publish_context(FolderStore& objects);
+
+// SIGTERM and SIGINT drain the worker, a second one stops it. Blocks both in every thread of the program: make it
+// before the first thread, and only once.
+class DrainOnSignals {
+ public:
+  DrainOnSignals();
+  ~DrainOnSignals();
+  DrainOnSignals(const DrainOnSignals&) = delete;
+  DrainOnSignals& operator=(const DrainOnSignals&) = delete;
+
+  // From now on; signals that came before are delivered.
+  void watch(Worker& worker);
+  [[nodiscard]] bool came() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace spool

@@ -1,0 +1,171 @@
+// spool transcode INPUT -o DIR: the main job, on this machine, with nothing but SQLite and the folder.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "base/digest.h"
+#include "base/units.h"
+#include "commands.h"
+#include "engine.h"
+#include "media/ladder.h"
+#include "output_folder.h"
+#include "pipeline/ladders.h"
+#include "store_sqlite/sqlite_store.h"
+#include "transcode_display.h"
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavfilter/avfilter.h>
+#include <libavformat/avformat.h>
+#include <libswscale/swscale.h>
+}
+
+namespace spool {
+namespace {
+
+constexpr char kSource[] = "source:0";
+
+struct Options {
+  std::string input, output, ladder = "web", speed = "fast", start, end;
+  int slots = 0;
+  bool surround = false, unsafe_no_sandbox = false;
+};
+
+// The same bytes are promised for one build and one set of library versions: both are part of the job's identity.
+std::string build_identity() {
+  return fmt::format("{} avcodec {} avformat {} avfilter {} swscale {}", SPOOL_VERSION, avcodec_version(), avformat_version(),
+                     avfilter_version(), swscale_version());
+}
+
+Result<UniqueFd> open_source(const std::string& path) {
+  SPOOL_ASSIGN(UniqueFd fd, open_file(path, O_RDONLY));
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0) return fail_errno(errno, path);
+  if (!S_ISREG(info.st_mode)) return fail(Code::kInvalidArgument, fmt::format("{}: is not a file", path));
+  if (info.st_size == 0) return fail(Code::kCorruptInput, fmt::format("{}: the file is empty", path));
+  return fd;
+}
+
+Result<void> add_time(Json& args, const char* key, const std::string& text) {
+  if (text.empty()) return {};
+  auto seconds = parse_duration(text);
+  if (!seconds) return fail(Code::kInvalidArgument, fmt::format("--{}: {}", key, seconds.error().message));
+  args[key] = *seconds;
+  return {};
+}
+
+Result<NewJob> make_job(const Options& options, const std::string& digest) {
+  NewJob job;
+  job.kind = "transcode";
+  job.name = "transcode";
+  const pipeline::Ladders ladders(media::ladder_schema());
+  SPOOL_ASSIGN(Json ladder, ladders.named_or_file(options.ladder));
+  job.args = {{"input", kSource}, {"ladder", std::move(ladder)}, {"speed", options.speed},
+              {"surround", options.surround}, {"destination", ""}, {"digest", digest}};
+  SPOOL_TRY(add_time(job.args, "start", options.start));
+  SPOOL_TRY(add_time(job.args, "end", options.end));
+  job.id = Uuid::from_digest_of(build_identity() + to_text(job.args));
+  return job;
+}
+
+// The folder's one film: this job's, or nobody's yet.
+Result<void> check_folder_is_this_jobs(Store& store, const OutputFolder& folder, const NewJob& job) {
+  JobFilter filter;
+  filter.roots_only = true;
+  SPOOL_ASSIGN(const std::vector<Job> roots, store.list(filter));
+  for (const Job& root : roots)
+    if (root.id != job.id)
+      return fail(Code::kConflict,
+                  fmt::format("{}: holds another film, or the same one made with other settings or another version of spool; "
+                              "name a new folder, or remove this one", folder.path().string()));
+  return {};
+}
+
+Result<Job> run_to_end(const Options& options, Context& context, Store& store, FolderStore& objects, const Uuid& id,
+                       DrainOnSignals& signals) {
+  EngineOptions engine_options;
+  engine_options.worker.slots = options.slots > 0 ? options.slots : std::max(1u, std::thread::hardware_concurrency());
+  engine_options.worker.version = SPOOL_VERSION;
+  engine_options.process.unsafe_no_sandbox = options.unsafe_no_sandbox;
+  engine_options.process.spare_children = engine_options.worker.slots;
+  engine_options.inputs.named[kSource] = options.input;
+  Engine engine(store, objects, steps::make_kinds({publish_context(objects)}), std::move(engine_options));
+  signals.watch(engine.worker());
+
+  TranscodeDisplay display(store, id, objects.root(), context.json);
+  SPOOL_TRY(engine.worker().run([&] {
+    const auto job = store.get(id);
+    return job && ended(job->state);
+  }));
+  display.finish();
+  return store.get(id);
+}
+
+Result<int> report(const Job& job, const OutputFolder& folder, const std::string& input, const Context& context) {
+  const std::string master = (folder.path() / "master.m3u8").string();
+  if (context.json) {
+    Json out = {{"id", job.id.text()}, {"state", name(job.state)}, {"folder", folder.path().string()}};
+    if (job.state == State::kSucceeded) out["result"] = job.result;
+    if (!job.errors.empty())
+      out["error"] = {{"code", name(job.errors.back().error.code)}, {"message", job.errors.back().error.message}};
+    print_json(out);
+  }
+  if (job.state == State::kSucceeded) {
+    for (const Json& note : job.result.value("notes", Json::array()))
+      fmt::print(stderr, "spool: note: {}\n", note.get<std::string>());
+    if (const Json damage = job.result.value("damage", Json::array()); !damage.empty())
+      fmt::print(stderr, "spool: note: {} was damaged in {} places; the rest was kept (see --json)\n", input, damage.size());
+    if (!context.json) fmt::print("{}\n", master);
+    return kDone;
+  }
+  if (!ended(job.state)) {
+    fmt::print(stderr, "spool: stopped; run the same command again to go on\n");
+    return kSystemFailed;
+  }
+  const std::string why = job.errors.empty() ? std::string(name(job.state)) : job.errors.back().error.message;
+  fmt::print(stderr, "spool: {}: {}\n", input, why);
+  return kJobFailed;
+}
+
+Result<int> transcode(const Options& options, Context& context) {
+  SPOOL_ASSIGN(const UniqueFd source, open_source(options.input));
+  SPOOL_ASSIGN(const std::string digest, fast_file_digest(source.get()));
+  SPOOL_ASSIGN(const NewJob job, make_job(options, digest));
+  DrainOnSignals signals;
+  SPOOL_ASSIGN(const OutputFolder folder, OutputFolder::open(options.output));
+  SPOOL_ASSIGN(const auto objects, FolderStore::at(folder.path()));
+  SPOOL_ASSIGN(const auto store, open_sqlite_store(folder.database()));
+  SPOOL_TRY(check_folder_is_this_jobs(*store, folder, job));
+
+  SPOOL_ASSIGN(const auto inserted, store->insert(std::span(&job, 1)));
+  if (!inserted.front()) return fail(inserted.front().error());
+  SPOOL_ASSIGN(Job state, store->get(job.id));
+  if (state.state == State::kFailed || state.state == State::kCancelled) SPOOL_TRY(store->retry(job.id));
+  if (state.state != State::kSucceeded) {
+    SPOOL_ASSIGN(state, run_to_end(options, context, *store, *objects, job.id, signals));
+  }
+  return report(state, folder, options.input, context);
+}
+
+}  // namespace
+
+void add_transcode(CLI::App& app, Context& context) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("transcode", "Turn a video into an adaptive HLS and DASH ladder in a folder");
+  command->add_option("INPUT", options->input, "The video")->required();
+  command->add_option("-o,--output", options->output, "The folder for the result; new, empty, or of the same job")->required();
+  command->add_option("--ladder", options->ladder, "web, mobile, source, or a ladder document")->capture_default_str();
+  command->add_option("--speed", options->speed, "fast or balanced")->check(CLI::IsMember({"fast", "balanced"}))->capture_default_str();
+  command->add_option("--slots", options->slots, "How many chunks at once (0: one for each core)")->check(CLI::Range(0, 1024))->capture_default_str();
+  command->add_option("--start", options->start, "Leave out what is before: 90s, 1m30s");
+  command->add_option("--end", options->end, "Leave out what is after");
+  command->add_flag("--surround", options->surround, "Keep more than two audio channels");
+  command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox, "Decode without a sandbox (only for files you trust)");
+  add_json_flag(*command, context);
+  command->callback([options, &context] { context.run = [options, &context] { return transcode(*options, context); }; });
+}
+
+}  // namespace spool
