@@ -5,13 +5,15 @@
 #include <exception>
 
 #include "commands.h"
+#include "executors/process/run_job.h"
+#include "steps/steps.h"
 
 namespace {
 
 constexpr auto kCommands = {
-    spool::add_submit,   spool::add_jobs,   spool::add_show,    spool::add_watch,
-    spool::add_start,    spool::add_cancel, spool::add_retry,   spool::add_rm,
-    spool::add_pipeline, spool::add_doctor, spool::add_version,
+    spool::add_transcode, spool::add_submit,   spool::add_jobs,   spool::add_show,
+    spool::add_watch,     spool::add_start,    spool::add_cancel, spool::add_retry,
+    spool::add_rm,        spool::add_pipeline, spool::add_doctor, spool::add_version,
 };
 
 int run(int argc, char** argv) {
@@ -35,6 +37,9 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    // A child of a worker: nothing of the command line is set up for it.
+    if (argc > 1 && std::string_view(argv[1]) == "run-job")
+      return spool::run_job_main(spool::steps::make_kinds({}), argc, argv);
     return run(argc, argv);
   } catch (const std::exception& error) {
     fmt::print(stderr, "spool: a bug in spool: {}\n", error.what());
