@@ -211,10 +211,7 @@ Result<void> check_ending(Ending& ending, const Claim& claim, const Kind& kind) 
   return {};
 }
 
-bool may_open(const Claim& claim, std::string_view reference) {
-  return reference.starts_with("object:") ||
-         (reference.starts_with("file:/") && holds(claim.args, reference));
-}
+bool may_open(const Claim& claim, std::string_view reference) { return holds(claim.args, reference); }
 
 Result<void> check_output_name(std::string_view name) {
   const auto wrong = [&] {
