@@ -92,7 +92,7 @@ Result<Job> run_to_end(const Options& options, Context& context, Store& store, F
   engine_options.process.unsafe_no_sandbox = options.unsafe_no_sandbox;
   engine_options.process.spare_children = engine_options.worker.slots;
   engine_options.inputs.named[kSource] = options.input;
-  Engine engine(store, objects, steps::make_kinds({publish_context(objects)}), std::move(engine_options));
+  Engine engine(store, objects, steps::make_kinds({publish_context(objects), {}}), std::move(engine_options));
   signals.watch(engine.worker());
 
   TranscodeDisplay display(store, id, objects.root(), context.json);
