@@ -8,23 +8,24 @@ namespace spool {
 
 void FollowUps::add(const Kind& kind, std::shared_ptr<const Claim> claim) {
   const std::lock_guard lock(mutex_);
+  if (ending_) return;
   waiting_[Key(&kind, claim->parent.value_or(claim->job))] = std::move(claim);
-  if (!thread_.joinable()) {
-    ending_ = false;
-    thread_ = std::thread([this] { run(); });
-  }
+  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
   changed_.notify_one();
 }
 
 void FollowUps::finish(bool call_rest) {
+  std::thread ending;
   {
     const std::lock_guard lock(mutex_);
     if (!call_rest) waiting_.clear();
     ending_ = true;
+    ending = std::move(thread_);
     changed_.notify_one();
   }
-  if (thread_.joinable()) thread_.join();
-  thread_ = std::thread();
+  if (ending.joinable()) ending.join();
+  const std::lock_guard lock(mutex_);
+  ending_ = false;
 }
 
 void FollowUps::run() {

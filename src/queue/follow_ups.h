@@ -24,7 +24,8 @@ class FollowUps {
   FollowUps& operator=(const FollowUps&) = delete;
 
   void add(const Kind& kind, std::shared_ptr<const Claim> claim);
-  // Returns when nothing is left; `call_rest` false: what has not begun is dropped.
+  // Returns when nothing is left; `call_rest` false: what has not begun is dropped. What is added meanwhile
+  // is dropped too.
   void finish(bool call_rest);
 
  private:

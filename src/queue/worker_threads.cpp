@@ -40,7 +40,7 @@ void Worker::State::lose_lease(std::string_view why) {
 void Worker::State::keep() {
   StoreTrouble renewing, reporting, rescuing;
   auto next_renewal = BootClock::now() + options.lease / 3;
-  auto next_rescue = BootClock::now() + options.poll;
+  auto next_rescue = BootClock::now();  // at once: a worker that was killed may have been us
   for (;;) {
     const auto due = std::min({next_renewal, next_rescue, reports.due()});
     {
