@@ -5,6 +5,10 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <vector>
+
+#include "av/file_shape.h"
+#include "av/log.h"
 
 namespace spool::av {
 namespace {
@@ -15,6 +19,62 @@ constexpr char kDemuxers[] =
     "mpegvideo,h264,hevc,ivf,dv,nut,rm,aiff,caf,ac3,eac3,amr,au,m4v,mjpeg,y4m,yuv4mpegpipe,apng,dts,truehd,"
     "av1,obu";
 constexpr int kBufferBytes = 1 << 16;
+
+// What can be said before a demuxer looks.
+Result<void> refuse_scripts_and_text(const ByteSource& source) {
+  if (source.size == 0) return fail(Code::kCorruptInput, fmt::format("{}: the file is empty", source.name));
+  SPOOL_ASSIGN(const std::string head, head_of(source));
+  if (const auto script = script_kind(head))
+    return fail(
+        Code::kUnsupported,
+        fmt::format("{}: this is {}, not a video (playlists and scripts that refer to other files are "
+                    "never opened)",
+                    source.name, *script));
+  if (is_text(head))
+    return fail(Code::kCorruptInput, fmt::format("{}: this is a text file, not a video", source.name));
+  return {};
+}
+
+// Why a demuxer gave up, in words if there are any.
+Error open_error(const ByteSource& source, int err) {
+  if (const auto shape = box_shape(source); shape && shape->boxes && !shape->moov)
+    return {Code::kCorruptInput,
+            fmt::format("{}: no moov: the upload is incomplete (an MP4's table of contents is missing{})",
+                        source.name,
+                        shape->missing_bytes == 0
+                            ? std::string()
+                            : fmt::format("; at least {} bytes are not there", shape->missing_bytes)),
+            err};
+  if (err == AVERROR(EINVAL))
+    return {
+        Code::kUnsupported,
+        fmt::format("{}: this kind of file is not accepted (playlists and scripts that refer to other files "
+                    "never are)",
+                    source.name),
+        err};
+  return {Code::kCorruptInput,
+          av_error(err, fmt::format("{}: not a video or audio file that can be read", source.name)).message,
+          err};
+}
+
+Result<void> check_streams(const AVFormatContext& format, std::int64_t most_pixels, const std::string& name) {
+  for (unsigned i = 0; i < format.nb_streams; ++i)
+    SPOOL_TRY(check_dimensions(*format.streams[i]->codecpar, most_pixels, name));
+  return {};
+}
+
+// A decoder that is tried out while streams are looked at obeys the same limits.
+int find_stream_info(AVFormatContext& format, std::int64_t most_pixels) {
+  const unsigned count = format.nb_streams;
+  std::vector<AVDictionary*> options(count, nullptr);
+  for (AVDictionary*& each : options) {
+    av_dict_set_int(&each, "max_pixels", most_pixels, 0);
+    av_dict_set(&each, "threads", "1", 0);
+  }
+  const int err = avformat_find_stream_info(&format, count > 0 ? options.data() : nullptr);
+  for (AVDictionary*& each : options) av_dict_free(&each);
+  return err;
+}
 
 }  // namespace
 
@@ -90,7 +150,8 @@ const std::string& Input::name() const {
 }
 
 Result<Input> Input::open(ByteSource source, const OpenOptions& options) {
-  if (source.size == 0) return fail(Code::kCorruptInput, fmt::format("{}: the file is empty", source.name));
+  take_log_over();
+  SPOOL_TRY(refuse_scripts_and_text(source));
   auto state = std::make_unique<State>();
   state->source = std::move(source);
   state->stop = options.stop;
@@ -114,21 +175,17 @@ Result<Input> Input::open(ByteSource source, const OpenOptions& options) {
     if (state->read_error) return fail(*state->read_error);
     if (options.stop.stop_requested())
       return fail(Code::kCancelled, fmt::format("{}: stopped while opening", name));
-    if (err == AVERROR(EINVAL))
-      return fail(Code::kUnsupported,
-                  fmt::format("{}: this kind of file is not accepted (playlists and scripts that "
-                              "refer to other files never are)",
-                              name),
-                  err);
-    return fail(Code::kCorruptInput,
-                fmt::format("{}: not a video or audio file that can be read ({})", name,
-                            av_error(err, "demuxer").message),
-                err);
+    return fail(open_error(state->source, err));
   }
   state->format.reset(format);
+  SPOOL_TRY(check_streams(*format, options.most_pixels, name));
   if (options.find_stream_info) {
-    if (const int err = avformat_find_stream_info(format, nullptr); err < 0)
-      return fail_av(err, fmt::format("{}: cannot find its streams", name));
+    const int err = find_stream_info(*format, options.most_pixels);
+    if (state->read_error) return fail(*state->read_error);
+    if (options.stop.stop_requested())
+      return fail(Code::kCancelled, fmt::format("{}: stopped while opening", name));
+    if (err < 0) return fail_av(err, fmt::format("{}: cannot find its streams", name));
+    SPOOL_TRY(check_streams(*format, options.most_pixels, name));
   }
   return Input(std::move(state));
 }

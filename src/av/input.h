@@ -7,6 +7,7 @@
 #include <memory>
 #include <stop_token>
 
+#include "av/decoder.h"
 #include "av/handles.h"
 #include "base/file.h"
 
@@ -16,12 +17,13 @@ struct OpenOptions {
   std::stop_token stop;
   bool find_stream_info = true;
   std::int64_t probe_bytes = 10 << 20;
+  std::int64_t most_pixels = kMostPixels;  // a stream that claims more is refused before anything is decoded
 };
 
 class Input {
  public:
   // Errors: kCorruptInput or kUnsupported with a message that names the source and says what it looks like;
-  // kCancelled when stopped.
+  // kLimitExceeded for claimed dimensions beyond most_pixels; kCancelled when stopped.
   [[nodiscard]] static Result<Input> open(ByteSource source, const OpenOptions& options = {});
   Input(Input&&) noexcept;
   Input& operator=(Input&&) noexcept;

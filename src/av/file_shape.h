@@ -1,0 +1,31 @@
+// What a file is by its bytes, before and beside what a demuxer makes of it: for refusals in words.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/file.h"
+
+namespace spool::av {
+
+// "an HLS playlist", "a concat script", ...: things that name other files and are never opened. nullopt:
+// none.
+[[nodiscard]] std::optional<std::string> script_kind(std::string_view head);
+// Nothing but printable characters, and no media format that begins so.
+[[nodiscard]] bool is_text(std::string_view head);
+
+// The outermost boxes of an ISO BMFF file (MP4, MOV).
+struct BoxShape {
+  bool boxes = false;               // it is such a file
+  bool moov = false;                // the table of contents was seen
+  bool media = false;               // mdat or moof was seen
+  std::uint64_t missing_bytes = 0;  // that the last box claims beyond the file's end
+};
+// Errors: of the reading source.
+[[nodiscard]] Result<BoxShape> box_shape(const ByteSource& source);
+
+// The first `most` bytes. Errors: of the reading source.
+[[nodiscard]] Result<std::string> head_of(const ByteSource& source, std::size_t most = 4096);
+
+}  // namespace spool::av
