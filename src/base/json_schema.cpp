@@ -46,11 +46,12 @@ void check_patterns(const Json& schema) {
     for (const Json& child : schema) check_patterns(child);
 }
 
-// "format" is an annotation here (pipeline/document.h gives some of them a meaning); valijson would take every value that
-// has one for a string.
+// "format" is an annotation here (pipeline/document.h gives some of them a meaning); valijson would take
+// every value that has one for a string.
 void strip_formats(Json& schema) {
   if (schema.is_object())
-    if (const auto format = schema.find("format"); format != schema.end() && format->is_string()) schema.erase(format);
+    if (const auto format = schema.find("format"); format != schema.end() && format->is_string())
+      schema.erase(format);
   if (schema.is_structured())
     for (Json& child : schema) strip_formats(child);
 }

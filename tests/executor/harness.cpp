@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <sstream>
+
 #include "executor/kinds.h"
 
 namespace spool {
@@ -98,6 +101,24 @@ void Executing::await_report(Uuid job, const std::function<bool(const ProgressRe
 void Executing::expect_alive() {
   const Settlement settlement = run("echo", {{"text", "still here"}});
   EXPECT_EQ(result_of(settlement), Json({{"text", "still here"}})) << error_of(settlement).message;
+}
+
+void Executing::stop_executor() {
+  executor_.reset();
+}
+
+std::vector<pid_t> process_tree(pid_t root) {
+  std::vector<pid_t> found{root};
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const auto tasks = fmt::format("/proc/{}/task", found[i]);
+    std::error_code error;
+    for (const auto& task : std::filesystem::directory_iterator(tasks, error)) {
+      std::istringstream children(read_file(task.path() / "children").value_or(""));
+      for (pid_t pid = 0; children >> pid;) found.push_back(pid);
+    }
+  }
+  found.erase(found.begin());
+  return found;
 }
 
 Error error_of(const Settlement& settlement) {

@@ -45,6 +45,7 @@ class Executing : public testing::Test {
   Settlement run(std::string kind, Json args = Json::object());
   // Waits until a report of the job has come for which `good` holds.
   void await_report(Uuid job, const std::function<bool(const ProgressReport&)>& good);
+  void stop_executor();
   // That the executor still works: runs an honest attempt.
   void expect_alive();
 
@@ -59,6 +60,9 @@ class Executing : public testing::Test {
   std::vector<ProgressReport> reports_;
   std::unique_ptr<ProcessExecutor> executor_;
 };
+
+// All descendants of a process that are alive.
+[[nodiscard]] std::vector<pid_t> process_tree(pid_t root);
 
 // The error of an attempt that did not succeed; an empty one if it did.
 [[nodiscard]] Error error_of(const Settlement& settlement);

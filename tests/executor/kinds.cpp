@@ -9,8 +9,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
@@ -18,7 +20,8 @@
 #include <mutex>
 #include <thread>
 
-#include "executors/process/channel.h"
+#include "executor/media_kinds.h"
+#include "executors/process/protocol.h"
 #include "executors/process/sandbox.h"
 
 namespace spool {
@@ -125,7 +128,8 @@ Ending fan_out(Attempt& attempt) {
   for (int i = 0; i < args.at("count").get<int>(); ++i) {
     NewJob job;
     job.kind = args.at("kind");
-    job.args = args.value("args", Json::object());
+    // Put together here, so that it does not stand in the job's own args.
+    if (args.value("smuggle", false)) job.args["input"] = std::string("file:") + "/etc/shadow";
     ending.children.push_back(std::move(job));
   }
   return ending;
@@ -137,6 +141,86 @@ Kind kind(const std::string& name, Handler run) {
   made.run = std::move(run);
   made.fan_out = {{"echo", "exec"}, 3};
   return made;
+}
+
+// Kinds with a short patience.
+void add_watched(Kinds& kinds) {
+  Kind stall = kind("stall", sleep_deaf);
+  stall.stall_timeout = std::chrono::milliseconds(300);
+  kinds.add(stall);
+  Kind work = kind("work_silently", [](Attempt&) {
+    timespec used{};
+    do clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    while (used.tv_sec < 1);
+    return done();
+  });
+  work.stall_timeout = std::chrono::milliseconds(300);
+  kinds.add(work);
+  kinds.add(kind("count", [](Attempt&) {
+    static int attempts = 0;
+    return done({{"attempts", ++attempts}});
+  }));
+}
+
+Ending ask_for_input(Attempt& attempt) {
+  const Json& args = attempt.claim().args;
+  std::string reference = args.contains("reference") ? args["reference"][0] : args.at("scrambled");
+  if (args.contains("scrambled")) std::reverse(reference.begin(), reference.end());
+  const auto input = attempt.open_input(reference);
+  return input ? done() : Failed{input.error()};
+}
+
+Ending create(Attempt& attempt) {
+  const Json& args = attempt.claim().args;
+  auto fd = attempt.create_output(args.at("name").get<std::string>());
+  if (!fd) return Failed{fd.error()};
+  const auto committed = attempt.commit_output(
+      args.contains("commit_other") ? "other" : args.at("name").get<std::string>(), std::move(*fd));
+  return committed ? done() : Failed{committed.error()};
+}
+
+// More than a message may hold, in many pieces.
+Ending send_a_million_children(Attempt&) {
+  const std::string child = R"({"kind":"echo","args":{}},)";
+  std::string bytes = R"({"type":"ended","ending":{"is":"fan_out","next_phase":"x","children":[)";
+  for (int i = 0; i < 600'000; ++i) bytes += child;
+  bytes.back() = ']';
+  bytes += "}}";
+  const std::string framed = process::frame(bytes);
+  (void)write_all(process::kChildSocket, std::as_bytes(std::span(framed)));
+  sleep_forever();
+}
+
+Ending send_descriptor(Attempt&) {
+  char byte = 0;
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  *rights = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+  const int fd = 2;
+  std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  ::sendmsg(process::kChildSocket, &header, 0);
+  sleep_forever();
+}
+
+void add_liars(Kinds& kinds) {
+  kinds.add(kind("ask", ask_for_input));
+  kinds.add(kind("create", create));
+  kinds.add(kind("million", send_a_million_children));
+  kinds.add(kind("send_descriptor", send_descriptor));
+  kinds.add(kind("chatter", [](Attempt& attempt) {
+    for (int i = 0; i < 20'000; ++i) {
+      attempt.log("talk, talk, talk");
+      std::fputs("more talk\n", stderr);
+    }
+    attempt.log("the end");
+    return done();
+  }));
 }
 
 Kinds make() {
@@ -191,6 +275,9 @@ Kinds make() {
     const auto kept = attempt.checkpoint(std::string(70'000, 'x'));
     return kept ? done() : Failed{kept.error()};
   }));
+  add_watched(kinds);
+  add_liars(kinds);
+  add_media_kinds(kinds);
   return kinds;
 }
 

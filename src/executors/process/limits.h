@@ -24,8 +24,7 @@ struct Limits {
 inline constexpr std::size_t kMostMessageBytes = 16 << 20;          // child to manager: a large fan-out
 inline constexpr std::size_t kMostMessageToChildBytes = 256 << 20;  // a claim with its children's results
 inline constexpr std::size_t kMostMessageValues = 1 << 20;          // JSON values in one message
-inline constexpr int kMostMessageDepth = 64;
-inline constexpr std::size_t kMostNameBytes = 1024;  // of an output, a reference, a kind
+inline constexpr std::size_t kMostNameBytes = 1024;                 // of an output, a reference, a kind
 inline constexpr std::size_t kMostReferenceBytes = 8192;
 inline constexpr std::size_t kMostTextBytes = 4096;    // an error's message, a log line
 inline constexpr std::size_t kMostDetailBytes = 4096;  // the detail of a progress message

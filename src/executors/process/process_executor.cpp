@@ -186,6 +186,8 @@ class ProcessExecutor::Core final : public ChildListener {
   void finish(Slot& slot, Ending ending, const Usage& said) {
     const std::unique_ptr<AttemptRun> run = std::move(slot.run);
     slot.child->read_output();
+    // Before the worker hears of it, and has the next attempt.
+    for (Slot* spent : pool_.spent(Clock::now())) retire(*spent);
     if (const auto report = run->report_due(Clock::now(), true)) events_.report(*run->claim(), *report);
     end(*run->claim(), std::move(ending), run->usage(said), slot.child->log().text());
     slot.child->log().clear();

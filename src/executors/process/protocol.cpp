@@ -39,23 +39,6 @@ struct Encode {
   }
 };
 
-// Stops at the first value too many: a small text can hold a great many empty lists.
-Result<Json> parse(std::string_view text, std::size_t most_values) {
-  std::size_t values = 0;
-  bool too_much = false;
-  const Json::parser_callback_t guard = [&](int depth, Json::parse_event_t, Json&) {
-    too_much = too_much || ++values > 2 * most_values || depth > kMostMessageDepth;
-    return !too_much;
-  };
-  try {
-    Json value = Json::parse(text.begin(), text.end(), guard);
-    if (too_much) return fail(Code::kLimitExceeded, "a message is nested too deep or holds too many values");
-    return value;
-  } catch (const Json::exception&) {
-    return fail(Code::kInvalidArgument, "a message is not valid JSON");
-  }
-}
-
 Result<FromChild> ended_from(Fields& fields) {
   const Json* ending = fields.find("ending", true);
   const Json* usage = fields.find("usage");
@@ -127,7 +110,7 @@ std::string encode(const FromManager& message) {
 }
 
 Result<FromChild> decode_from_child(std::string_view text) {
-  SPOOL_ASSIGN(const Json value, parse(text, kMostMessageValues));
+  SPOOL_ASSIGN(const Json value, parse_json(text, "a message", kMostMessageValues));
   Fields fields(value, "a message");
   const std::string type = fields.text("type", 32, true);
   FromChild message;
@@ -153,7 +136,7 @@ Result<FromChild> decode_from_child(std::string_view text) {
 }
 
 Result<FromManager> decode_from_manager(std::string_view text) {
-  SPOOL_ASSIGN(const Json value, parse(text, kMostMessageToChildBytes));
+  SPOOL_ASSIGN(const Json value, parse_json(text, "a message", kMostMessageToChildBytes));
   Fields fields(value, "a message");
   const std::string type = fields.text("type", 32, true);
   if (type == "run") return run_from(fields);

@@ -96,6 +96,8 @@ constexpr std::array kAllowed{
     "getpriority",
     "setpriority",
     "nanosleep",
+    "pause",
+    "rt_sigsuspend",
     "clock_nanosleep",
     "clock_gettime",
     "clock_getres",

@@ -1,0 +1,41 @@
+#include "executors/process/memory_cgroup.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/temporary_folder.h"
+
+namespace spool::process {
+namespace {
+
+TEST(MemoryCgroups, WithoutCgroupsThereAreWords) {
+  const TemporaryFolder root;
+  const auto groups = MemoryCgroups::find(root.path());
+  EXPECT_FALSE(groups.available());
+  EXPECT_EQ(groups.words(), "this kernel has no cgroups");
+  EXPECT_EQ(groups.make(1 << 20).error().code, Code::kUnsupported);
+}
+
+TEST(MemoryCgroups, AVersion2GroupThatHandsNothingDownIsSaidSo) {
+  const TemporaryFolder root;
+  std::filesystem::create_directories(root.path() / "proc/self");
+  std::filesystem::create_directories(root.path() / "sys/fs/cgroup/user.slice");
+  std::ofstream(root.path() / "proc/self/cgroup") << "0::/user.slice\n";
+  std::ofstream(root.path() / "sys/fs/cgroup/user.slice/cgroup.controllers") << "cpu pids\n";
+  const auto groups = MemoryCgroups::find(root.path());
+  EXPECT_FALSE(groups.available());
+  EXPECT_NE(groups.words().find("hands no memory controller"), std::string::npos) << groups.words();
+}
+
+TEST(MemoryCgroups, AGroupOfThisMachineLimitsAndGoesAway) {
+  const auto groups = MemoryCgroups::find();
+  if (!groups.available()) GTEST_SKIP() << "no memory groups here: " << groups.words();
+  const auto group = groups.make(64 << 20);
+  ASSERT_TRUE(group) << group.error().message;
+  EXPECT_GE(group->procs(), 0);
+  EXPECT_EQ(group->oom_kills(), 0);
+}
+
+}  // namespace
+}  // namespace spool::process

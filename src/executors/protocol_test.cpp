@@ -1,0 +1,212 @@
+#include "executors/process/protocol.h"
+
+#include <gtest/gtest.h>
+
+#include "executors/process/ending_codec.h"
+
+namespace spool::process {
+namespace {
+
+FromChild back(const FromChild& message) {
+  auto read = decode_from_child(encode(message));
+  EXPECT_TRUE(read) << read.error().message;
+  return std::move(*read);
+}
+
+Error refused(std::string_view text) {
+  const auto read = decode_from_child(text);
+  EXPECT_FALSE(read) << text;
+  return read ? Error{} : read.error();
+}
+
+NewJob full_job() {
+  NewJob job;
+  job.id = Uuid::v7();
+  job.kind = "chunk";
+  job.args = {{"n", 1}};
+  job.name = "chunk 1";
+  job.queue = "slow";
+  job.priority = -2;
+  job.slots = 3;
+  job.tags = {"gpu"};
+  job.delay = std::chrono::seconds(5);
+  job.needs = {{Uuid::v7(), true}};
+  job.most_attempts = 7;
+  job.timeout = std::chrono::minutes(1);
+  job.deadline = std::chrono::hours(1);
+  job.unique_key = "u";
+  job.weight = 2.5;
+  job.optional = true;
+  job.labels = {{"a", "b"}};
+  return job;
+}
+
+TEST(Protocol, MessagesOfAChildSurviveTheWay) {
+  EXPECT_EQ(std::get<OpenInput>(back(OpenInput{"file:/a"})).reference, "file:/a");
+  EXPECT_EQ(std::get<CreateOutput>(back(CreateOutput{"a/b"})).name, "a/b");
+  EXPECT_EQ(std::get<CommitOutput>(back(CommitOutput{"a/b"})).name, "a/b");
+  EXPECT_EQ(std::get<Progress>(back(Progress{0.5, {{"fps", 9}}})).detail, Json({{"fps", 9}}));
+  EXPECT_EQ(std::get<Checkpoint>(back(Checkpoint{{{"done", 3}}})).value, Json({{"done", 3}}));
+  EXPECT_EQ(std::get<LogLine>(back(LogLine{"häuser"})).line, "häuser");
+  EXPECT_EQ(std::get<Ready>(back(Ready{})).version, kProtocolVersion);
+}
+
+TEST(Protocol, EveryEndingSurvivesTheWay) {
+  const Error error{Code::kCorruptInput, "damaged", -3};
+  const auto ending = [](Ending e) { return std::get<Ended>(back(Ended{std::move(e), {1.5, 2, 3, 4}})); };
+  EXPECT_EQ(std::get<Succeeded>(ending(Succeeded{{{"a", 1}}}).ending).result, Json({{"a", 1}}));
+  EXPECT_EQ(std::get<Failed>(ending(Failed{error}).ending).error, error);
+  const auto again = std::get<RetryLater>(ending(RetryLater{error, std::chrono::seconds(3)}).ending);
+  EXPECT_EQ(again.error, error);
+  EXPECT_EQ(again.after, std::chrono::seconds(3));
+  EXPECT_EQ(std::get<Snooze>(ending(Snooze{std::chrono::seconds(9)}).ending).duration,
+            std::chrono::seconds(9));
+  EXPECT_TRUE(std::holds_alternative<Released>(ending(Released{}).ending));
+  EXPECT_EQ(ending(Released{}).usage.cpu_seconds, 1.5);
+}
+
+TEST(Protocol, AFanOutSurvivesTheWayWholly) {
+  const NewJob job = full_job();
+  const auto fan_out =
+      std::get<FanOut>(std::get<Ended>(back(Ended{FanOut{{job}, "assemble", true}, {}})).ending);
+  EXPECT_EQ(fan_out.next_phase, "assemble");
+  EXPECT_TRUE(fan_out.fail_fast);
+  ASSERT_EQ(fan_out.children.size(), 1u);
+  const NewJob& read = fan_out.children[0];
+  EXPECT_EQ(
+      std::tie(read.id, read.kind, read.args, read.name, read.queue, read.priority, read.slots, read.tags),
+      std::tie(job.id, job.kind, job.args, job.name, job.queue, job.priority, job.slots, job.tags));
+  EXPECT_EQ(std::tie(read.delay, read.most_attempts, read.timeout, read.deadline, read.unique_key,
+                     read.weight, read.optional, read.labels),
+            std::tie(job.delay, job.most_attempts, job.timeout, job.deadline, job.unique_key, job.weight,
+                     job.optional, job.labels));
+  ASSERT_EQ(read.needs.size(), 1u);
+  EXPECT_EQ(read.needs[0].job, job.needs[0].job);
+  EXPECT_TRUE(read.needs[0].ignore_failure);
+}
+
+TEST(Protocol, AClaimSurvivesTheWayWholly) {
+  Claim claim;
+  claim.job = Uuid::v7();
+  claim.root = Uuid::v7();
+  claim.parent = Uuid::v7();
+  claim.token = Token::random();
+  claim.kind = "transcode";
+  claim.name = "ladder";
+  claim.owner = "alice";
+  claim.phase = "assemble";
+  claim.args = {{"input", "file:/a"}};
+  claim.checkpoint = {{"done", 2}};
+  claim.attempt = 2;
+  claim.most_attempts = 5;
+  claim.slots = 2;
+  claim.timeout = std::chrono::minutes(3);
+  claim.children = {{Uuid::v7(), "chunk", "c1", State::kFailed, {{"n", 1}}, nullptr, Token::random()}};
+  const auto read = decode_from_manager(encode(FromManager(Run{claim})));
+  ASSERT_TRUE(read) << read.error().message;
+  const Claim& found = std::get<Run>(*read).claim;
+  EXPECT_EQ(to_json(found), to_json(claim));
+  EXPECT_EQ(found.children[0].token, claim.children[0].token);
+  EXPECT_EQ(found.children[0].state, State::kFailed);
+}
+
+TEST(Protocol, MessagesOfAManagerSurviveTheWay) {
+  for (const auto reason : {StopReason::kCancelled, StopReason::kTimedOut, StopReason::kStalled,
+                            StopReason::kDraining, StopReason::kLeaseLost})
+    EXPECT_EQ(std::get<Stop>(*decode_from_manager(encode(FromManager(Stop{reason})))).reason, reason);
+  const Reply reply{Error{Code::kNotFound, "gone", 2}, true};
+  const auto read = decode_from_manager(encode(FromManager(reply)));
+  EXPECT_EQ(std::get<Reply>(*read).error, reply.error);
+  EXPECT_TRUE(std::get<Reply>(*read).descriptor);
+}
+
+TEST(Protocol, WrongTypesRangesAndKeysAreRefusedInWords) {
+  EXPECT_NE(refused("[]").message.find("not an object"), std::string::npos);
+  EXPECT_NE(refused(R"({"type":7})").message.find("type is not a text"), std::string::npos);
+  EXPECT_NE(refused(R"({"type":"log"})").message.find("lacks line"), std::string::npos);
+  EXPECT_NE(refused(R"({"type":"progress","fraction":1.5})").message.find("fraction"), std::string::npos);
+  EXPECT_NE(refused(R"({"type":"progress","fraction":-1})").message.find("fraction"), std::string::npos);
+  EXPECT_NE(refused(R"({"type":"log","line":"x","extra":1})").message.find("unknown key extra"),
+            std::string::npos);
+  EXPECT_EQ(refused(R"({"type":"run","claim":{}})").code, Code::kInvalidArgument);  // a manager's word
+  EXPECT_EQ(refused("").code, Code::kInvalidArgument);
+}
+
+TEST(Protocol, WrongEndingsAreRefused) {
+  const auto ending = [](const std::string& text) {
+    return refused(R"({"type":"ended","ending":)" + text + "}").message;
+  };
+  EXPECT_NE(ending("3").find("not an object"), std::string::npos);
+  EXPECT_NE(ending(R"({"is":"won"})").find("no known sort"), std::string::npos);
+  EXPECT_NE(ending(R"({"is":"failed"})").find("lacks error"), std::string::npos);
+  EXPECT_NE(ending(R"({"is":"failed","error":{"code":"x"}})").find("lacks message"), std::string::npos);
+  EXPECT_NE(ending(R"({"is":"snooze","duration":-1})").find("duration"), std::string::npos);
+  EXPECT_NE(ending(R"({"is":"snooze","duration":1e30})").find("duration"), std::string::npos);
+  EXPECT_NE(ending(R"({"is":"snooze","duration":18446744073709551615})").find("duration"), std::string::npos);
+  EXPECT_NE(ending(R"({"is":"fan_out","next_phase":"x"})").find("lacks children"), std::string::npos);
+  EXPECT_NE(ending(R"({"is":"fan_out","next_phase":"x","children":{}})").find("no list"), std::string::npos);
+  const auto child = [&](const std::string& text) {
+    return ending(R"({"is":"fan_out","next_phase":"x","children":[)" + text + "]}");
+  };
+  EXPECT_NE(child("1").find("not an object"), std::string::npos);
+  EXPECT_NE(child(R"({"args":{}})").find("lacks kind"), std::string::npos);
+  EXPECT_NE(child(R"({"kind":"a","args":[]})").find("not an object"), std::string::npos);
+  EXPECT_NE(child(R"({"kind":"a","args":{},"slots":0})").find("slots"), std::string::npos);
+  EXPECT_NE(child(R"({"kind":"a","args":{},"owner":"root"})").find("unknown key owner"), std::string::npos);
+  EXPECT_NE(child(R"({"kind":"a","args":{},"id":"x"})").find("x"), std::string::npos);
+  EXPECT_NE(child(R"({"kind":"a","args":{},"needs":[{}]})").find("lacks job"), std::string::npos);
+  EXPECT_NE(child(R"({"kind":"a","args":{},"tags":[1]})").find("tags"), std::string::npos);
+}
+
+TEST(Protocol, WhatIsTooLargeIsRefused) {
+  EXPECT_EQ(refused(encode(LogLine{std::string(kMostTextBytes + 1, 'x')})).code, Code::kLimitExceeded);
+  EXPECT_EQ(refused(encode(Checkpoint{std::string(kMostCheckpointBytes, 'x')})).code, Code::kLimitExceeded);
+  EXPECT_EQ(refused(encode(Ended{Succeeded{std::string(kMostResultBytes, 'x')}, {}})).code,
+            Code::kLimitExceeded);
+  EXPECT_EQ(refused(encode(OpenInput{std::string(kMostReferenceBytes + 1, 'x')})).code, Code::kLimitExceeded);
+  std::string lists = R"({"type":"checkpoint","value":[)";
+  for (std::size_t i = 0; i <= kMostMessageValues; ++i) lists += "0,";
+  lists.back() = ']';
+  EXPECT_EQ(refused(lists + "}").code, Code::kLimitExceeded);
+}
+
+TEST(Frames, AreCutFromAnyPieces) {
+  const std::string stream = frame("one") + frame("") + frame("three");
+  for (std::size_t piece = 1; piece <= stream.size(); ++piece) {
+    FrameReader reader(100);
+    std::vector<std::string> found;
+    for (std::size_t at = 0; at < stream.size(); at += piece) {
+      reader.feed(std::string_view(stream).substr(at, piece));
+      while (auto text = reader.next().value()) found.push_back(*text);
+    }
+    EXPECT_EQ(found, (std::vector<std::string>{"one", "", "three"}));
+    EXPECT_TRUE(reader.empty());
+  }
+}
+
+TEST(Frames, TooLongAreRefusedByTheirHeaderEvenBehindAGoodOne) {
+  FrameReader reader(100);
+  reader.feed(frame("good") + std::string("\xff\xff\xff\xff"));
+  EXPECT_EQ(reader.next().value(), "good");
+  EXPECT_EQ(reader.next().error().code, Code::kLimitExceeded);
+}
+
+TEST(Rules, AFileMustStandInTheArgsAsAWhole) {
+  Claim claim;
+  claim.args = {{"deep", {{"list", {"file:/a/b.mp4"}}}}};
+  EXPECT_TRUE(may_open(claim, "file:/a/b.mp4"));
+  EXPECT_FALSE(may_open(claim, "file:/a/b"));
+  EXPECT_FALSE(may_open(claim, "file:/a/b.mp4/.."));
+  EXPECT_FALSE(may_open(claim, "/a/b.mp4"));
+  EXPECT_TRUE(may_open(claim, "object:any"));  // AttemptFiles judges those
+}
+
+TEST(Rules, OutputNamesAreRelativeAndPlain) {
+  for (const char* good : {"a", "a/b.m4s", "720p/..hidden", "a b"})
+    EXPECT_TRUE(check_output_name(good)) << good;
+  for (const char* bad : {"", "/a", "a/", "..", "a/../b", ".", "a//b", "a\nb", "a\\b"})
+    EXPECT_FALSE(check_output_name(bad)) << bad;
+}
+
+}  // namespace
+}  // namespace spool::process

@@ -1,0 +1,99 @@
+// Attempts that do not end by themselves: stopped when asked, killed when deaf, stalled or too long.
+#include "executor/harness.h"
+
+namespace spool {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Watchdog : public Executing {
+ protected:
+  Watchdog() { options_.grace = 50ms; }
+  // Starts it, and waits until it has said that it runs.
+  std::shared_ptr<Claim> begin(const char* kind, std::optional<Duration> timeout = {}) {
+    auto work = claim(kind);
+    work->timeout = timeout;
+    start(work);
+    await_report(work->job, [](const ProgressReport& report) { return report.fraction > 0; });
+    return work;
+  }
+};
+
+TEST_F(Watchdog, AnAttemptPastItsTimeoutIsKilled) {
+  const auto work = claim("spin");
+  work->timeout = 200ms;
+  const Settlement settlement = run(work);
+  EXPECT_EQ(error_of(settlement).code, Code::kTimeout);
+  EXPECT_EQ(error_of(settlement).message, "spin: not done after 0.2 s");
+  EXPECT_GT(settlement.usage.cpu_seconds, 0.05);
+  expect_alive();
+}
+
+TEST_F(Watchdog, AnAttemptWithoutASignOfLifeIsKilled) {
+  const Settlement settlement = run("stall");
+  EXPECT_EQ(error_of(settlement).code, Code::kTimeout);
+  EXPECT_EQ(error_of(settlement).message, "stall: no sign of life for 0.3 s");
+  EXPECT_NE(settlement.log_tail.find("going to sleep"), std::string::npos);
+}
+
+TEST_F(Watchdog, AnAttemptThatWorksSilentlyIsNotStalled) {
+  const Settlement settlement = run("work_silently");  // a second of CPU time, stall_timeout 0.3 s
+  EXPECT_FALSE(result_of(settlement).is_null()) << error_of(settlement).message;
+}
+
+TEST_F(Watchdog, TooMuchCpuTimeEndsTheAttempt) {
+  options_.limits.cpu_seconds = 0.2;
+  const Settlement settlement = run("spin");
+  EXPECT_EQ(error_of(settlement).code, Code::kTimeout);
+  EXPECT_EQ(error_of(settlement).message, "spin: used more CPU time than it may");
+}
+
+TEST_F(Watchdog, ACancelledAttemptThatListensEndsByItself) {
+  const auto work = begin("obey");
+  executor().stop(work->job, StopReason::kCancelled, 1h);
+  EXPECT_EQ(error_of(ending(work->job)).code, Code::kCancelled);
+}
+
+TEST_F(Watchdog, ACancelledAttemptThatIsDeafIsKilledAfterItsGrace) {
+  const auto work = begin("sleep");
+  executor().stop(work->job, StopReason::kCancelled, 30ms);
+  const Settlement settlement = ending(work->job);
+  EXPECT_EQ(error_of(settlement).code, Code::kCancelled);
+  EXPECT_TRUE(std::holds_alternative<Failed>(settlement.ending));
+  expect_alive();
+}
+
+TEST_F(Watchdog, ASecondStopShortensTheGrace) {
+  const auto work = begin("sleep");
+  executor().stop(work->job, StopReason::kDraining, 1h);
+  executor().stop(work->job, StopReason::kLeaseLost, 0ms);
+  EXPECT_TRUE(std::holds_alternative<Released>(ending(work->job).ending));
+}
+
+TEST_F(Watchdog, WorkThatIsFinishedAfterTheRequestCounts) {
+  const auto work = begin("finish_when_stopped");
+  executor().stop(work->job, StopReason::kCancelled, 1h);
+  EXPECT_EQ(result_of(ending(work->job)), Json({{"finished", true}}));
+}
+
+TEST_F(Watchdog, DrainingReleasesAndChargesNothing) {
+  const auto work = begin("obey");
+  executor().stop(work->job, StopReason::kDraining, 1h);
+  EXPECT_TRUE(std::holds_alternative<Released>(ending(work->job).ending));
+}
+
+TEST_F(Watchdog, AStopForAnAttemptWhoseChildIsStillStartingIsNotLost) {
+  options_.spare_children = 0;
+  const auto work = claim("obey");
+  start(work);
+  executor().stop(work->job, StopReason::kCancelled, 1h);
+  EXPECT_EQ(error_of(ending(work->job)).code, Code::kCancelled);
+}
+
+TEST_F(Watchdog, AStopForNobodyIsIgnored) {
+  executor().stop(Uuid::v7(), StopReason::kCancelled, 0ms);
+  expect_alive();
+}
+
+}  // namespace
+}  // namespace spool
