@@ -31,7 +31,8 @@ TEST(Tail, KeepsTheEndFromALinesStart) {
   EXPECT_EQ(tail.text(), "first\n");
   for (int i = 0; i < 100; ++i) tail.append("123\n");
   EXPECT_EQ(tail.text(), "123\n123\n");
-  tail.append(std::string(50, 'x') + "\nend\n");
+  tail.append(std::string(50, 'x'));
+  tail.append("\nend\n");
   EXPECT_EQ(tail.text(), "end\n");
   tail.clear();
   EXPECT_EQ(tail.text(), "");
