@@ -1,9 +1,9 @@
 #include "engine.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -33,7 +33,7 @@ struct DrainOnSignals::State {
   int count = 0;
   std::thread thread;
 
-  void deliver() {   // under the mutex
+  void deliver() {  // under the mutex
     if (worker == nullptr || count == 0) return;
     count == 1 ? worker->drain() : worker->stop();
   }

@@ -1,5 +1,5 @@
-// Engine: the parts of a worker, wired: kinds, files, executors, the worker itself. Where `spool transcode` and
-// `spool worker` meet.
+// Engine: the parts of a worker, wired: kinds, files, executors, the worker itself. Where `spool transcode`
+// and `spool worker` meet.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,8 @@ struct EngineOptions {
 
 class Engine {
  public:
-  // Store and objects outlive it. `kinds` is the table, made by make_kinds() with a publish context of `objects`.
+  // Store and objects outlive it. `kinds` is the table, made by make_kinds() with a publish context of
+  // `objects`.
   Engine(Store& store, FolderStore& objects, Kinds kinds, EngineOptions options);
 
   [[nodiscard]] Worker& worker() { return worker_; }
@@ -38,8 +39,8 @@ class Engine {
 // What the phases that run in the manager need of an objects folder.
 [[nodiscard]] steps::PublishContext publish_context(FolderStore& objects);
 
-// SIGTERM and SIGINT drain the worker, a second one stops it. Blocks both in every thread of the program: make it
-// before the first thread, and only once.
+// SIGTERM and SIGINT drain the worker, a second one stops it. Blocks both in every thread of the program:
+// make it before the first thread, and only once.
 class DrainOnSignals {
  public:
   DrainOnSignals();

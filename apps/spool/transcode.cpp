@@ -34,10 +34,11 @@ struct Options {
   bool surround = false, unsafe_no_sandbox = false;
 };
 
-// The same bytes are promised for one build and one set of library versions: both are part of the job's identity.
+// The same bytes are promised for one build and one set of library versions: both are part of the job's
+// identity.
 std::string build_identity() {
-  return fmt::format("{} avcodec {} avformat {} avfilter {} swscale {}", SPOOL_VERSION, avcodec_version(), avformat_version(),
-                     avfilter_version(), swscale_version());
+  return fmt::format("{} avcodec {} avformat {} avfilter {} swscale {}", SPOOL_VERSION, avcodec_version(),
+                     avformat_version(), avfilter_version(), swscale_version());
 }
 
 Result<UniqueFd> open_source(const std::string& path) {
@@ -63,8 +64,9 @@ Result<NewJob> make_job(const Options& options, const std::string& digest) {
   job.name = "transcode";
   const pipeline::Ladders ladders(media::ladder_schema());
   SPOOL_ASSIGN(Json ladder, ladders.named_or_file(options.ladder));
-  job.args = {{"input", kSource}, {"ladder", std::move(ladder)}, {"speed", options.speed},
-              {"surround", options.surround}, {"destination", ""}, {"digest", digest}};
+  job.args = {{"input", kSource},       {"ladder", std::move(ladder)},
+              {"speed", options.speed}, {"surround", options.surround},
+              {"destination", ""},      {"digest", digest}};
   SPOOL_TRY(add_time(job.args, "start", options.start));
   SPOOL_TRY(add_time(job.args, "end", options.end));
   job.id = Uuid::from_digest_of(build_identity() + to_text(job.args));
@@ -78,16 +80,20 @@ Result<void> check_folder_is_this_jobs(Store& store, const OutputFolder& folder,
   SPOOL_ASSIGN(const std::vector<Job> roots, store.list(filter));
   for (const Job& root : roots)
     if (root.id != job.id)
-      return fail(Code::kConflict,
-                  fmt::format("{}: holds another film, or the same one made with other settings or another version of spool; "
-                              "name a new folder, or remove this one", folder.path().string()));
+      return fail(
+          Code::kConflict,
+          fmt::format(
+              "{}: holds another film, or the same one made with other settings or another version of spool; "
+              "name a new folder, or remove this one",
+              folder.path().string()));
   return {};
 }
 
-Result<Job> run_to_end(const Options& options, Context& context, Store& store, FolderStore& objects, const Uuid& id,
-                       DrainOnSignals& signals) {
+Result<Job> run_to_end(const Options& options, Context& context, Store& store, FolderStore& objects,
+                       const Uuid& id, DrainOnSignals& signals) {
   EngineOptions engine_options;
-  engine_options.worker.slots = options.slots > 0 ? options.slots : std::max(1u, std::thread::hardware_concurrency());
+  engine_options.worker.slots =
+      options.slots > 0 ? options.slots : std::max(1u, std::thread::hardware_concurrency());
   engine_options.worker.version = SPOOL_VERSION;
   engine_options.process.unsafe_no_sandbox = options.unsafe_no_sandbox;
   engine_options.process.spare_children = engine_options.worker.slots;
@@ -104,20 +110,23 @@ Result<Job> run_to_end(const Options& options, Context& context, Store& store, F
   return store.get(id);
 }
 
-Result<int> report(const Job& job, const OutputFolder& folder, const std::string& input, const Context& context) {
+Result<int> report(const Job& job, const OutputFolder& folder, const std::string& input,
+                   const Context& context) {
   const std::string master = (folder.path() / "master.m3u8").string();
   if (context.json) {
     Json out = {{"id", job.id.text()}, {"state", name(job.state)}, {"folder", folder.path().string()}};
     if (job.state == State::kSucceeded) out["result"] = job.result;
     if (!job.errors.empty())
-      out["error"] = {{"code", name(job.errors.back().error.code)}, {"message", job.errors.back().error.message}};
+      out["error"] = {{"code", name(job.errors.back().error.code)},
+                      {"message", job.errors.back().error.message}};
     print_json(out);
   }
   if (job.state == State::kSucceeded) {
     for (const Json& note : job.result.value("notes", Json::array()))
       fmt::print(stderr, "spool: note: {}\n", note.get<std::string>());
     if (const Json damage = job.result.value("damage", Json::array()); !damage.empty())
-      fmt::print(stderr, "spool: note: {} was damaged in {} places; the rest was kept (see --json)\n", input, damage.size());
+      fmt::print(stderr, "spool: note: {} was damaged in {} places; the rest was kept (see --json)\n", input,
+                 damage.size());
     if (!context.json) fmt::print("{}\n", master);
     return kDone;
   }
@@ -154,18 +163,29 @@ Result<int> transcode(const Options& options, Context& context) {
 
 void add_transcode(CLI::App& app, Context& context) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("transcode", "Turn a video into an adaptive HLS and DASH ladder in a folder");
+  CLI::App* command =
+      app.add_subcommand("transcode", "Turn a video into an adaptive HLS and DASH ladder in a folder");
   command->add_option("INPUT", options->input, "The video")->required();
-  command->add_option("-o,--output", options->output, "The folder for the result; new, empty, or of the same job")->required();
-  command->add_option("--ladder", options->ladder, "web, mobile, source, or a ladder document")->capture_default_str();
-  command->add_option("--speed", options->speed, "fast or balanced")->check(CLI::IsMember({"fast", "balanced"}))->capture_default_str();
-  command->add_option("--slots", options->slots, "How many chunks at once (0: one for each core)")->check(CLI::Range(0, 1024))->capture_default_str();
+  command
+      ->add_option("-o,--output", options->output,
+                   "The folder for the result; new, empty, or of the same job")
+      ->required();
+  command->add_option("--ladder", options->ladder, "web, mobile, source, or a ladder document")
+      ->capture_default_str();
+  command->add_option("--speed", options->speed, "fast or balanced")
+      ->check(CLI::IsMember({"fast", "balanced"}))
+      ->capture_default_str();
+  command->add_option("--slots", options->slots, "How many chunks at once (0: one for each core)")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   command->add_option("--start", options->start, "Leave out what is before: 90s, 1m30s");
   command->add_option("--end", options->end, "Leave out what is after");
   command->add_flag("--surround", options->surround, "Keep more than two audio channels");
-  command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox, "Decode without a sandbox (only for files you trust)");
+  command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox,
+                    "Decode without a sandbox (only for files you trust)");
   add_json_flag(*command, context);
-  command->callback([options, &context] { context.run = [options, &context] { return transcode(*options, context); }; });
+  command->callback(
+      [options, &context] { context.run = [options, &context] { return transcode(*options, context); }; });
 }
 
 }  // namespace spool

@@ -1,5 +1,5 @@
-// TranscodeDisplay: what a person sees while `spool transcode` runs: the live bar on stderr, and where the playlists are
-// as soon as they can be played. A thread of its own that only reads the store.
+// TranscodeDisplay: what a person sees while `spool transcode` runs: the live bar on stderr, and where the
+// playlists are as soon as they can be played. A thread of its own that only reads the store.
 #pragma once
 
 #include <filesystem>
@@ -17,7 +17,7 @@ class TranscodeDisplay {
   TranscodeDisplay(const TranscodeDisplay&) = delete;
   TranscodeDisplay& operator=(const TranscodeDisplay&) = delete;
 
-  void finish();   // the last picture, and the bar is gone
+  void finish();  // the last picture, and the bar is gone
 
  private:
   struct State;

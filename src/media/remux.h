@@ -26,7 +26,7 @@ struct RemuxPlan {
   std::string obstacle;               // empty: it fits
   std::vector<std::int64_t> borders;  // ticks of the timeline's clock: IDRs of the source where segments
                                       // begin; the first is 0. Encoded rungs force theirs there.
-  std::int64_t shift = 0;  // D of this track
+  std::int64_t shift = 0;             // D of this track
   std::int64_t peak_bits_per_second = 0;
   [[nodiscard]] bool fits() const { return obstacle.empty(); }
 };

@@ -36,7 +36,7 @@ struct Keyframe {
   std::int64_t pts = 0;        // ticks
   std::int64_t dts = 0;        // as stored: what to seek to
   std::int64_t position = -1;  // byte offset of its packet, where that is how to seek; else -1
-  ClockState clock;    // before this packet
+  ClockState clock;            // before this packet
   bool open = false;           // frames that are shown before it need the GOP before
   bool operator==(const Keyframe&) const = default;
 };

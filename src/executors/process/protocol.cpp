@@ -194,7 +194,9 @@ Result<void> check_ending(Ending& ending, const Claim& claim, const Kind& kind) 
   return {};
 }
 
-bool may_open(const Claim& claim, std::string_view reference) { return holds(claim.args, reference); }
+bool may_open(const Claim& claim, std::string_view reference) {
+  return holds(claim.args, reference);
+}
 
 Result<void> check_output_name(std::string_view name) {
   const auto wrong = [&] {
