@@ -172,9 +172,9 @@ void LifeCycle::end(const Node& node, State state, const AttemptTrace& trace, Ca
 void LifeCycle::add_failure(Seq seq, const FailureTrace& f) {
   constexpr std::size_t kMostMessageBytes = 4096;  // it may come from a hostile child
   const auto message = std::string_view(f.error.message).substr(0, kMostMessageBytes);
-  db_.run(kAddFailure, seq, f.attempt, name(f.error.code), message, f.error.native,
-          std::string_view(f.worker), f.began, f.ended, f.log_tail, f.usage.cpu_seconds,
-          f.usage.peak_memory_bytes, f.usage.bytes_read, f.usage.bytes_written);
+  db_.run(kAddFailure, seq, f.attempt, name(f.error.code), message, f.error.native, f.worker, f.began,
+          f.ended, f.log_tail, f.usage.cpu_seconds, f.usage.peak_memory_bytes, f.usage.bytes_read,
+          f.usage.bytes_written);
 }
 
 void LifeCycle::end_stopped(const Node& node, const AttemptTrace& trace) {
@@ -188,13 +188,8 @@ void LifeCycle::end_stopped(const Node& node, const AttemptTrace& trace) {
     if (row.next()) reason = row.text(0);
   }
   const bool late = node.stop == Stop::kDeadline;
-  add_failure(node.seq, {trace.attempt,
-                         {late ? Code::kTimeout : Code::kCancelled, std::move(reason), 0},
-                         "",
-                         trace.claimed.value_or(now_),
-                         now_,
-                         "",
-                         {}});
+  const Error error{late ? Code::kTimeout : Code::kCancelled, std::move(reason), 0};
+  add_failure(node.seq, {trace.attempt, error, "", trace.claimed.value_or(now_), now_, "", {}});
   end(node, State::kFailed, trace, late ? Cause::kOwn : Cause::kOther);
 }
 
@@ -222,8 +217,8 @@ std::optional<Error> LifeCycle::failed_children(Seq parent) {
 void LifeCycle::resume(const Node& node) {
   take_out(node);
   if (node.has_children) {
-    if (auto error = failed_children(node.seq)) {
-      add_failure(node.seq, {node.attempts, std::move(*error), "", now_, now_, "", {}});
+    if (const auto error = failed_children(node.seq)) {
+      add_failure(node.seq, {node.attempts, *error, "", now_, now_, "", {}});
       end(node, State::kFailed, {node.attempts, {}, {}, {}, {}});
       return;
     }

@@ -51,11 +51,11 @@ struct AttemptTrace {
   Usage usage;
 };
 
-// What goes into the list of a job's errors.
+// What goes into the list of a job's errors. Views: lives as long as the call.
 struct FailureTrace {
   int attempt = 0;
-  Error error;
-  std::string worker;
+  const Error& error;
+  std::string_view worker;
   Time began{}, ended{};
   std::string_view log_tail;
   Usage usage;

@@ -194,8 +194,8 @@ void Settler::note_failure(const Held& held, const Settlement& s, const Error& e
     Rows row = db_.query(kWorkerOf, held.node.seq);
     if (row.next()) worker = row.text(0);
   }
-  life_.add_failure(held.node.seq, {held.trace.attempt, error, std::move(worker), *held.trace.claimed,
-                                    life_.now(), tail(s.log_tail, kMostLogTailBytes), s.usage});
+  life_.add_failure(held.node.seq, {held.trace.attempt, error, worker, *held.trace.claimed, life_.now(),
+                                    tail(s.log_tail, kMostLogTailBytes), s.usage});
 }
 
 void Settler::add_usage(const Held& held) {
@@ -223,9 +223,8 @@ void Settler::rescue(Seq job, const std::string& worker) {
   }
   trace.claimed = began;
   life_.take_out(node);
-  life_.add_failure(
-      job,
-      {node.attempts, {Code::kCrashed, "its worker disappeared", 0}, worker, began, life_.now(), "", {}});
+  const Error lost{Code::kCrashed, "its worker disappeared", 0};
+  life_.add_failure(job, {node.attempts, lost, worker, began, life_.now(), "", {}});
   if (node.stop != Stop::kNone) {
     life_.end_stopped(node, trace);
     return;
