@@ -6,6 +6,7 @@
 namespace spool {
 
 void add_transcode(CLI::App& app, Context& context);
+void add_worker(CLI::App& app, Context& context);
 void add_submit(CLI::App& app, Context& context);
 void add_jobs(CLI::App& app, Context& context);
 void add_show(CLI::App& app, Context& context);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine.h"
 #include "media/ladder.h"
 #include "pipeline/plan.h"
 #include "steps/steps.h"
@@ -31,13 +32,20 @@ Result<Config> load_config(const Context& context, std::map<std::string, std::st
   return load_config(sources);
 }
 
-const Kinds& known_kinds() {
-  static const Kinds kinds = [] {
-    Kinds all = steps::make_kinds({});
-    pipeline::add_pipeline_kinds(
-        all, [](Uuid) { return fail(Code::kInternal, "this table is for checking"); }, {});
-    return all;
-  }();
+Kinds make_kinds(const Config& config, const KindsFor& parts) {
+  steps::StepsConfig steps_config;
+  if (parts.objects != nullptr) steps_config.publish = publish_context(*parts.objects);
+  steps_config.exec.commands = config.commands;
+  Kinds kinds = steps::make_kinds(steps_config);
+  pipeline::add_pipeline_kinds(
+      kinds,
+      [store = parts.store](Uuid id) -> Result<Job> {
+        if (store == nullptr) return fail(Code::kInternal, "this table of kinds is for checking");
+        return store->get(id);
+      },
+      [](Uuid, Uuid job, const std::optional<Token>& token, std::string_view name) {
+        return fmt::format("object:{}/{}", steps::attempt_prefix(job, token.value_or(Token{})), name);
+      });
   return kinds;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/config.h"
 #include "context.h"
+#include "objects/folder_store.h"
 #include "pipeline/document.h"
 #include "pipeline/ladders.h"
 #include "queue/kind.h"
@@ -21,9 +22,12 @@ namespace spool {
 [[nodiscard]] Result<Config> load_config(const Context& context,
                                          std::map<std::string, std::string> more = {});
 
-// The kinds that this program knows, pipelines among them, for checking and planning: they are not run with
-// this table.
-[[nodiscard]] const Kinds& known_kinds();
+// The kinds that this program knows, pipelines and the operator's commands among them.
+struct KindsFor {
+  FolderStore* objects = nullptr;  // nullptr: for checking and planning only, the table is not run
+  Store* store = nullptr;
+};
+[[nodiscard]] Kinds make_kinds(const Config& config, const KindsFor& parts = {});
 // What documents and parameters are checked against. `ladders` outlives it.
 [[nodiscard]] pipeline::Environment environment_with(const Kinds& kinds, const pipeline::Ladders& ladders);
 [[nodiscard]] pipeline::Ladders ladders_of(const Config& config);

@@ -31,9 +31,10 @@ Result<int> check(const std::string& path, const Context& context) {
   SPOOL_ASSIGN(const Config config, load_config(context));
   SPOOL_ASSIGN(const std::string text, read_document(path));
   const pipeline::Ladders ladders = ladders_of(config);
+  const Kinds kinds = make_kinds(config);
   const std::string name = path == "-" ? "stdin" : path;
   pipeline::Complaints complaints(text, name);
-  const auto document = pipeline::parse_pipeline(text, environment_with(known_kinds(), ladders), complaints);
+  const auto document = pipeline::parse_pipeline(text, environment_with(kinds, ladders), complaints);
   if (context.json)
     print_json({{"file", name},
                 {"ok", document.has_value()},

@@ -91,7 +91,7 @@ Result<NewJob> settings_of(const Options& options) {
 }
 
 Result<NewJob> plan(const Options& options, const Config& config) {
-  const Kinds& kinds = known_kinds();
+  const Kinds kinds = make_kinds(config);
   const pipeline::Ladders ladders = ladders_of(config);
   const pipeline::Environment environment = environment_with(kinds, ladders);
   SPOOL_ASSIGN(NewJob job, settings_of(options));

@@ -23,6 +23,13 @@ bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), word);
 }
 
+// Outputs may be files: "captions.vtt".
+bool is_output(std::string_view text) {
+  std::string without_dots(text);
+  std::erase(without_dots, '.');
+  return is_name(without_dots) && !text.starts_with('.');
+}
+
 class Parser {
  public:
   Parser(const Environment& environment, Complaints& complaints, LocatedJson located)
@@ -177,7 +184,7 @@ class Parser {
     const std::string rest = text.substr(kSteps.size());
     const auto dot = rest.find('.');
     Reference reference{pointer, rest.substr(0, dot), dot == std::string::npos ? "" : rest.substr(dot + 1)};
-    if (reference.step.empty() || (dot != std::string::npos && !is_name(reference.output)))
+    if (reference.step.empty() || (dot != std::string::npos && !is_output(reference.output)))
       return at_value(at,
                       fmt::format("\"{}\" is no reference: write $steps.NAME or $steps.NAME.OUTPUT", text));
     add_need(step, reference.step, at, false);

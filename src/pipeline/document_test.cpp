@@ -112,6 +112,12 @@ TEST_F(DocumentTest, AReferenceWithoutAnOutputMeansTheMainOne) {
   EXPECT_EQ(document.steps[1].references[0].output, "");
 }
 
+TEST_F(DocumentTest, AnOutputMayBeAFile) {
+  const Document document =
+      right("version: 1\nsteps:\n  a: {kind: exec}\n  b: {kind: thumbnails, input: $steps.a.film.mp4}\n");
+  EXPECT_EQ(document.steps[1].references[0].output, "film.mp4");
+}
+
 TEST_F(DocumentTest, TwoDollarsAreOne) {
   const Document document = right("version: 1\nsteps:\n  a: {kind: exec, command: $$HOME}\n");
   EXPECT_EQ(document.steps[0].args["command"], "$HOME");
@@ -208,6 +214,16 @@ TEST_F(DocumentTest, InternalKindsAreNotForDocuments) {
             "3:13 there is no kind \"transcode.chunk\"; known are exec, thumbnails, transcode\n");
 }
 
+TEST_F(DocumentTest, KeysThatAPatternAllowsAreKnown) {
+  kinds_.add(kind("copy", R"({"type": "object", "additionalProperties": false, "properties": {"inputs": {
+      "type": "object", "additionalProperties": false, "patternProperties": {"^[a-z]+$": {"type": "string"}}}}})"));
+  const Document document = right("version: 1\nsteps:\n  a: {kind: copy, inputs: {film: $source}}\n");
+  EXPECT_EQ(document.steps[0].sources, std::vector<std::string>{"/inputs/film"});
+  const std::string told = wrong("version: 1\nsteps:\n  a: {kind: copy, inputs: {FILM: $source}}\n");
+  EXPECT_TRUE(told.starts_with("3:")) << told;
+  EXPECT_NE(told.find("FILM"), std::string::npos) << told;
+}
+
 TEST_F(DocumentTest, APipelineIsNoStepOfAPipeline) {
   EXPECT_EQ(wrong("version: 1\nsteps:\n  a: {kind: pipeline}\n"),
             "3:13 there is no kind \"pipeline\"; known are exec, thumbnails, transcode\n");
@@ -238,8 +254,8 @@ steps:
 TEST_F(DocumentTest, WrongReferencesArePointedAt) {
   EXPECT_EQ(wrong("version: 1\nsteps:\n  a: {kind: thumbnails, input: $sorce}\n"),
             "3:32 \"$sorce\" is no reference: write $source, $steps.NAME or $steps.NAME.OUTPUT\n");
-  EXPECT_EQ(wrong("version: 1\nsteps:\n  a: {kind: exec}\n  b: {kind: thumbnails, input: $steps.a.b.c}\n"),
-            "4:32 \"$steps.a.b.c\" is no reference: write $steps.NAME or $steps.NAME.OUTPUT\n");
+  EXPECT_EQ(wrong("version: 1\nsteps:\n  a: {kind: exec}\n  b: {kind: thumbnails, input: $steps.a.}\n"),
+            "4:32 \"$steps.a.\" is no reference: write $steps.NAME or $steps.NAME.OUTPUT\n");
 }
 
 TEST_F(DocumentTest, AnOptionalStepCannotBeReliedOn) {

@@ -40,7 +40,9 @@ class Reader {
  private:
   void read_object(const Json& schema, Json& value, const std::string& pointer) {
     const Json properties = schema.value("properties", Json::object());
-    const bool closed = schema.contains("additionalProperties") && schema["additionalProperties"] == false;
+    // With patterns for keys the schema itself has to say which are unknown.
+    const bool closed = schema.contains("additionalProperties") && schema["additionalProperties"] == false &&
+                        !schema.contains("patternProperties");
     std::vector<std::string> known;
     for (const auto& [key, unused] : properties.items()) known.push_back(key);
     std::vector<std::string> unknown;

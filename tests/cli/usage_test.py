@@ -4,7 +4,7 @@ import unittest
 
 from support import CliTest
 
-COMMANDS = ["submit", "jobs", "show", "watch", "start", "cancel", "retry", "rm", "pipeline", "doctor", "version"]
+COMMANDS = ["worker", "submit", "jobs", "show", "watch", "start", "cancel", "retry", "rm", "pipeline", "doctor", "version"]
 
 
 class Usage(CliTest):

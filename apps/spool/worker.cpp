@@ -1,0 +1,95 @@
+// spool worker: runs jobs of a store until it is told to stop.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "commands.h"
+#include "engine.h"
+#include "parts.h"
+
+namespace spool {
+namespace {
+
+struct Options {
+  std::string slots;
+  std::vector<std::string> queues, tags;
+  bool unsafe_no_sandbox = false, until_idle = false;
+};
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ",") + word;
+  return out;
+}
+
+Result<Config> configuration(const Options& options, const Context& context) {
+  std::map<std::string, std::string> flags;
+  if (!options.slots.empty()) flags["worker.slots"] = options.slots;
+  if (!options.queues.empty()) flags["worker.queues"] = joined(options.queues);
+  if (!options.tags.empty()) flags["worker.tags"] = joined(options.tags);
+  if (options.unsafe_no_sandbox) flags["worker.unsafe_no_sandbox"] = "1";
+  return load_config(context, std::move(flags));
+}
+
+EngineOptions engine_options(const Config& config) {
+  EngineOptions out;
+  out.worker.slots =
+      config.slots > 0 ? config.slots : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  out.worker.queues = config.queues;
+  out.worker.tags = config.tags;
+  out.worker.version = SPOOL_VERSION;
+  out.process.unsafe_no_sandbox = config.unsafe_no_sandbox;
+  out.process.spare_children = out.worker.slots;
+  out.inputs.local_files = true;  // who may write the store's file may read this machine's files anyway
+  return out;
+}
+
+// Nothing left that could still run: what is held waits for its owner.
+bool is_idle(Store& store) {
+  const auto counts = store.counts();
+  if (!counts) return false;
+  return std::all_of(counts->begin(), counts->end(), [](const QueueCounts& queue) {
+    std::int64_t open = 0;
+    for (const State state : {State::kWaiting, State::kScheduled, State::kAvailable, State::kRunning})
+      open += queue.counts[static_cast<int>(state)];
+    return open == 0;
+  });
+}
+
+Result<int> work(const Options& options, const Context& context) {
+  SPOOL_ASSIGN(const Config config, configuration(options, context));
+  DrainOnSignals signals;
+  SPOOL_ASSIGN(const auto store, open_store(config, Open::kMake));
+  SPOOL_ASSIGN(const auto objects, FolderStore::at(config.objects));
+  EngineOptions engine_config = engine_options(config);
+  const int slots = engine_config.worker.slots;
+  Engine engine(*store, *objects, make_kinds(config, {objects.get(), store.get()}), std::move(engine_config));
+  signals.watch(engine.worker());
+  fmt::print(stderr,
+             "spool: working on {} with {} slots; Ctrl-C lets running jobs end, a second one stops them\n",
+             without_secret(config.store), slots);
+  std::function<bool()> until;
+  if (options.until_idle) until = [&store] { return is_idle(*store); };
+  SPOOL_TRY(engine.worker().run(until));
+  return kDone;
+}
+
+}  // namespace
+
+void add_worker(CLI::App& app, Context& context) {
+  CLI::App* command =
+      app.add_subcommand("worker", "Run jobs of a store until told to stop (SIGTERM drains, twice stops)");
+  const auto options = std::make_shared<Options>();
+  command->add_option("--slots", options->slots, "How many jobs run at once; one a core unless given");
+  command->add_option("--queue", options->queues, "Only jobs of this queue (repeatable)");
+  command->add_option("--tag", options->tags, "What this worker has, for jobs that ask for it (repeatable)");
+  command->add_flag("--until-idle", options->until_idle, "End when nothing is left to do");
+  command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox,
+                    "Run media without a sandbox: only for files that you trust");
+  add_store_options(*command, context);
+  command->callback(
+      [options, &context] { context.run = [options, &context] { return work(*options, context); }; });
+}
+
+}  // namespace spool

@@ -1,0 +1,138 @@
+"""spool worker, with commands of the operator's: whole pipelines, draining, what an attempt leaves."""
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from support import SPOOL, CliTest
+
+COMMAND = """#!/usr/bin/env python3
+import json, os, sys
+item = json.load(open(os.environ["WORK_ITEM_FILE"]))
+text = open(item["inputs"]["input"]).read()
+open(os.path.join(item["outputs"], "twice.txt"), "w").write(text * 2)
+"""
+HOLD = """#!/bin/sh
+touch "{folder}/began"
+while [ ! -e "{folder}/go" ]; do sleep 0.05; done
+"""
+CONFIG = """[commands.twice]
+command = ["{folder}/twice"]
+[commands.hold]
+command = ["{folder}/hold"]
+[commands.broken]
+command = ["/bin/sh", "-c", "echo it is broken >&2; exit 3"]
+"""
+PIPELINE = """version: 1
+name: doubling
+steps:
+  second: {kind: exec, command: twice, input: $steps.first.twice.txt}
+  first: {kind: exec, command: twice, input: $source}
+  extra: {kind: exec, command: broken, optional: true}
+"""
+
+
+class Worker(CliTest):
+    def setUp(self):
+        super().setUp()
+        for name, text in (("twice", COMMAND), ("hold", HOLD.format(folder=self.folder))):
+            os.chmod(os.path.join(self.folder, self.write(name, text)), 0o755)
+        self.write("spool.toml", CONFIG.format(folder=self.folder))
+        self.write("a.txt", "ab")
+
+    def submit(self, *words):
+        return self.spool("submit", *words).out.strip()
+
+    def work(self):
+        self.spool("worker", "--until-idle", "--slots", "2")
+
+    def wait_for(self, condition):
+        for _ in range(1200):   # a condition is awaited; a minute says that it will not come
+            if condition():
+                return
+            time.sleep(0.05)
+        self.fail("it did not happen in a minute")
+
+    def test_a_pipeline_runs_whole_and_a_later_step_takes_what_an_earlier_one_gave(self):
+        self.write("p.yaml", PIPELINE)
+        id = self.submit("p.yaml", "-i", "a.txt")
+        self.work()
+        result = self.spool("watch", id).out
+        tree = self.spool("show", id, "--json").json
+        self.assertEqual(tree["state"], "succeeded", result)
+        steps = tree["result"]["steps"]
+        self.assertEqual({k: v["state"] for k, v in steps.items()},
+                         {"first": "succeeded", "second": "succeeded", "extra": "failed"})
+        key = steps["second"]["outputs"]["twice.txt"]
+        self.assertTrue(key.startswith("object:"), key)
+        with open(os.path.join(self.folder, "spool-data/objects", key[len("object:"):])) as file:
+            self.assertEqual(file.read(), "ab" * 4)
+        drawn = self.spool("show", id).out
+        self.assertIn("doubling (pipeline)", drawn)
+        self.assertIn("extra (exec), optional", drawn)
+        self.assertIn("attempt 1 after", drawn)
+
+    def test_a_failed_step_fails_its_pipeline_and_a_retry_keeps_what_was_done(self):
+        self.write("p.yaml", PIPELINE.replace(", optional: true", ""))
+        id = self.submit("p.yaml", "-i", "a.txt")
+        self.work()
+        run = self.spool("watch", id, "--json", code=1)
+        self.assertEqual(run.json["state"], "failed")
+        ended = {c["name"]: c["ended"] for c in run.json["children"] if c["state"] == "succeeded"}
+        self.assertEqual(set(ended), {"first", "second"})
+        self.write("spool.toml", CONFIG.format(folder=self.folder).replace("exit 3", "exit 0"))
+        self.spool("retry", id)
+        self.work()
+        tree = self.spool("watch", id, "--json").json
+        self.assertEqual({c["name"]: c["ended"] for c in tree["children"] if c["name"] in ended}, ended)
+
+    def test_an_error_names_the_command_and_keeps_its_last_words(self):
+        id = self.submit("exec", "command=broken", "--attempts", "1")
+        self.work()
+        error = self.spool("show", id, "--json").json["errors"][0]
+        self.assertIn("'broken' ended with exit code 3", error["message"])
+        self.assertIn("it is broken", error["log_tail"])
+        self.assertIn("it is broken", self.spool("show", id).out)
+
+    def test_waiting_for_a_submitted_job_gives_its_result(self):
+        worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.DEVNULL)
+        try:
+            run = self.spool("submit", "exec", "command=twice", "-i", "a.txt", "--wait", "--json")
+            self.assertEqual(run.json["state"], "succeeded")
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            self.assertEqual(worker.wait(60), 0)
+
+    def test_sigterm_lets_what_runs_end_and_claims_no_more(self):
+        first = self.submit("exec", "command=hold", "--name", "first")
+        second = self.submit("exec", "command=hold", "--name", "second")
+        worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.DEVNULL)
+        self.wait_for(lambda: os.path.exists(os.path.join(self.folder, "began")))
+        worker.send_signal(signal.SIGTERM)
+        self.assertIsNone(worker.poll())
+        self.write("go", "")
+        self.assertEqual(worker.wait(60), 0)
+        # What ran has come to its end, the publishing of its outputs is left for the next worker; the other never began.
+        jobs = [self.spool("show", id, "--json").json for id in (first, second)]
+        self.assertEqual(sorted(job["phase"] for job in jobs), ["", "publish"])
+        self.assertEqual([job["errors"] for job in jobs], [[], []])
+        self.work()
+        self.assertEqual(self.spool("show", first, "--json").json["state"], "succeeded")
+
+    def test_a_second_sigterm_gives_back_what_runs_and_charges_nothing(self):
+        id = self.submit("exec", "command=hold")
+        worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.DEVNULL)
+        self.wait_for(lambda: os.path.exists(os.path.join(self.folder, "began")))
+        worker.send_signal(signal.SIGTERM)
+        worker.send_signal(signal.SIGINT)
+        self.assertEqual(worker.wait(60), 0)
+        job = self.spool("show", id, "--json").json
+        self.assertEqual((job["state"], job["attempts"], job["errors"]), ("available", 0, []))
+
+
+if __name__ == "__main__":
+    unittest.main()
