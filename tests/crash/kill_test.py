@@ -1,0 +1,155 @@
+"""SIGKILLs at random moments, of the manager, of children, of both: the output is byte for byte that of an undisturbed
+run, no job is lost, none settled twice, and no kill costs more than what was in flight.
+
+SPOOL_CRASH_KILLS (10) says how many, SPOOL_CRASH_SEED repeats a run.
+"""
+import os
+import pathlib
+import random
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+import unittest
+
+from running import SUCCEEDED, TranscodeTest, descendants, digests, kill, make_film
+
+KILLS = int(os.environ.get("SPOOL_CRASH_KILLS", "10"))
+SEED = int(os.environ.get("SPOOL_CRASH_SEED", random.randrange(1 << 30)))
+SLOTS = 2
+
+
+def say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+class Kills(TranscodeTest):
+    def setUp(self):
+        super().setUp()
+        say(f"seed {SEED}, {KILLS} kills")
+        self.random = random.Random(SEED)
+        self.film = make_film(self.folder / "film.mp4", 60)
+        began = time.monotonic()
+        self.transcode(self.film, self.folder / "undisturbed", slots=SLOTS)
+        self.undisturbed_seconds = time.monotonic() - began
+        self.expected = digests(self.folder / "undisturbed")
+        self.jobs = self.names(self.tree(self.folder / "undisturbed"))
+        self.restarts = []
+
+    def names(self, tree):
+        return sorted((child["kind"], child["name"], child["state"]) for child in tree["children"]) + [(tree["kind"], tree["state"])]
+
+    def moment(self):
+        """Waits a random part of what the whole film took undisturbed, mostly from when a child works; true while the run lives."""
+        if self.random.random() < 0.75:
+            while self.process.poll() is None and not descendants(self.process.pid):
+                time.sleep(0.005)
+        try:
+            self.process.wait(self.random.uniform(0.02, max(0.5, self.undisturbed_seconds / 4)))
+            return False
+        except subprocess.TimeoutExpired:
+            return True
+
+    def strike(self):
+        """One kill. Returns whether the manager is gone."""
+        whom = self.random.choice(["manager", "child", "both"])
+        below = descendants(self.process.pid)
+        victims = []
+        if whom != "manager" and below:
+            victims.append(self.random.choice(below))
+        if whom != "child" or not victims:
+            victims.append(self.process.pid)
+        struck = [kill(victim) for victim in victims]
+        say(f"  kill: {whom} ({sum(struck)} of {len(below) + 1} processes)")
+        gone = self.process.pid in victims
+        if gone:
+            self.process.communicate()
+            self.await_children_gone(below)
+        return gone
+
+    def await_children_gone(self, pids):
+        """Children die with their manager."""
+        deadline = time.monotonic() + 10
+        left = list(pids)
+        while left and time.monotonic() < deadline:
+            left = [pid for pid in left if alive(pid)]
+            time.sleep(0.01)
+        self.assertEqual(left, [], "children outlive their manager")
+
+    def go_on(self, out):
+        """Starts the same command again, and measures how long it takes until a job of it runs."""
+        began = time.time()
+        self.process = self.start(self.film, out, slots=SLOTS)
+        if not (out / ".spool/spool.db").exists():
+            return
+        while time.time() < began + 30 and self.process.poll() is None:
+            if self.has_claimed(out):
+                self.restarts.append(time.time() - began)
+                return
+            time.sleep(0.01)
+
+    def has_claimed(self, out):
+        try:
+            with self.store(out) as store:
+                return store.execute("SELECT count(*) FROM session JOIN running USING (session) WHERE pid = ?",
+                                     (self.process.pid,)).fetchone()[0] > 0
+        except sqlite3.OperationalError:  # its first moments: no tables yet, or busy
+            return False
+
+    def disturbed_run(self, out, kills):
+        """One film to its end, under at most `kills` kills. Returns how many there were."""
+        done = 0
+        self.go_on(out)
+        while True:
+            if done < kills and self.moment():
+                done += 1
+                if self.strike():
+                    self.go_on(out)
+                continue
+            said = self.process.communicate(timeout=600)
+            if self.process.returncode == 0:
+                return done
+            # A chunk whose child was killed three times has failed; the same command opens it again.
+            say(f"  ended with {self.process.returncode}: {said[1].strip()[-200:]}")
+            self.assertGreater(done, 0, said)
+            self.go_on(out)
+
+    def check(self, out, kills):
+        self.assertEqual(digests(out), self.expected)
+        tree = self.tree(out)
+        self.assertEqual(self.names(tree), self.jobs, "a job was lost, or made twice")
+        with self.store(out) as store:
+            twice = store.execute("SELECT seq, count(*) FROM outcome WHERE state = ? GROUP BY seq HAVING count(*) > 1", (SUCCEEDED,)).fetchall()
+            left = store.execute("SELECT count(*) FROM running").fetchone()[0]
+        self.assertEqual(twice, [], "settled twice")
+        self.assertEqual(left, 0, "still running")
+        again = sum(child["attempts"] - 1 + child["rescues"] for child in tree["children"])
+        say(f"  {kills} kills, {again} attempts again of {len(tree['children'])} jobs")
+        self.assertLessEqual(again, kills * SLOTS, "a kill cost more than what was in flight")
+
+    def test_no_kill_costs_more_than_the_chunks_it_hit(self):
+        left, number = KILLS, 0
+        while left > 0:
+            number += 1
+            out = self.folder / f"disturbed-{number}"
+            say(f" film {number}")
+            done = self.disturbed_run(out, left)
+            left -= done
+            self.check(out, done)
+            shutil.rmtree(out)
+        if self.restarts:
+            say(f" restarts: median {statistics.median(self.restarts):.2f} s, worst {max(self.restarts):.2f} s")
+            self.assertLessEqual(statistics.median(self.restarts), float(os.environ.get("SPOOL_CRASH_RESTART_SECONDS", "1")))
+
+
+if __name__ == "__main__":
+    unittest.main()
