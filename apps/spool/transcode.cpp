@@ -101,7 +101,8 @@ Result<Job> run_to_end(const Options& options, Context& context, Store& store, F
   Engine engine(store, objects, steps::make_kinds({publish_context(objects), {}}), std::move(engine_options));
   signals.watch(engine.worker());
 
-  TranscodeDisplay display(store, id, objects.root(), context.json);
+  const std::string title = std::filesystem::path(options.input).filename().string();
+  TranscodeDisplay display(store, id, objects.root(), title, context.json);
   SPOOL_TRY(engine.worker().run([&] {
     const auto job = store.get(id);
     return job && ended(job->state);

@@ -1,10 +1,110 @@
 #include "transcode_display.h"
 
-namespace spool {
+#include <fmt/format.h>
 
-struct TranscodeDisplay::State {};
-TranscodeDisplay::TranscodeDisplay(Store&, Uuid, std::filesystem::path, bool) {}
-TranscodeDisplay::~TranscodeDisplay() = default;
-void TranscodeDisplay::finish() {}
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "base/clock.h"
+#include "live_display.h"
+#include "parts.h"
+
+namespace spool {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+// The media playlist that is there; a folder of the presentation is a rendition's.
+std::optional<fs::path> first_playlist(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    const fs::path playlist = it->path() / "playlist.m3u8";
+    std::error_code gone;
+    if (!it->path().filename().string().starts_with("audio") && fs::exists(playlist, gone)) return playlist;
+  }
+  return {};
+}
+
+}  // namespace
+
+struct TranscodeDisplay::State {
+  Store& store;
+  const Uuid job;
+  const fs::path folder;
+  const std::string title;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool finished = false;
+  std::thread thread;
+
+  // Says each once, as soon as it can be played.
+  void say_what_plays(LiveDisplay& display, bool& rung, bool& master) const {
+    const auto say = [&](const std::string& line) {
+      display.is_on() ? display.say(line) : fmt::print(stderr, "{}\n", line);
+    };
+    std::error_code error;
+    if (!master && fs::exists(folder / "master.m3u8", error)) {
+      say(fmt::format("playable while it grows: {}", (folder / "master.m3u8").string()));
+      master = rung = true;
+    }
+    if (rung) return;
+    if (const auto playlist = first_playlist(folder)) {
+      say(fmt::format("playable while it grows: {}", playlist->string()));
+      rung = true;
+    }
+  }
+
+  void run() {
+    const auto began = BootClock::now();
+    LiveDisplay display;
+    TreeWatch watch;
+    bool rung = false, master = false;
+    Duration pause = 0us;
+    std::unique_lock lock(mutex);
+    while (!changed.wait_for(lock, pause, [this] { return finished; })) {
+      lock.unlock();
+      const auto look_began = BootClock::now();
+      say_what_plays(display, rung, master);
+      if (display.is_on()) {
+        if (const auto tree = read_tree(store, job)) {
+          const auto elapsed = std::chrono::duration_cast<Duration>(look_began - began);
+          ViewModel view = watch.look(*tree, job, elapsed);
+          view.title = title;
+          display.show(view);
+        }
+      }
+      // A long film's tree takes a while to read: looking must not cost more than a few hundredths of a core.
+      const auto cost = std::chrono::duration_cast<Duration>(BootClock::now() - look_began);
+      pause = std::max<Duration>(100ms, 30 * cost);
+      lock.lock();
+    }
+    display.clear();
+  }
+};
+
+TranscodeDisplay::TranscodeDisplay(Store& store, Uuid job, std::filesystem::path folder, std::string title,
+                                   bool json) {
+  if (json) return;
+  state_.reset(new State{store, job, std::move(folder), std::move(title), {}, {}, false, {}});
+  state_->thread = std::thread([state = state_.get()] { state->run(); });
+}
+
+TranscodeDisplay::~TranscodeDisplay() {
+  finish();
+}
+
+void TranscodeDisplay::finish() {
+  if (!state_ || !state_->thread.joinable()) return;
+  {
+    const std::lock_guard guard(state_->mutex);
+    state_->finished = true;
+  }
+  state_->changed.notify_one();
+  state_->thread.join();
+}
 
 }  // namespace spool

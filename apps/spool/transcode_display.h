@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "queue/store.h"
 
@@ -12,7 +13,7 @@ namespace spool {
 class TranscodeDisplay {
  public:
   // `json`: instead of the bar, nothing; the result speaks.
-  TranscodeDisplay(Store& store, Uuid job, std::filesystem::path folder, bool json);
+  TranscodeDisplay(Store& store, Uuid job, std::filesystem::path folder, std::string title, bool json);
   ~TranscodeDisplay();
   TranscodeDisplay(const TranscodeDisplay&) = delete;
   TranscodeDisplay& operator=(const TranscodeDisplay&) = delete;
