@@ -344,7 +344,9 @@ TEST(Worker, FollowUpsComeAfterCommitsAndAreCoalescedPerParent) {
   worker->drain();
   ASSERT_TRUE(worker.wait());
   EXPECT_TRUE(committed);
-  EXPECT_EQ(calls, 2);  // one that was held, and one for all that came meanwhile
+  // One that was held, and one for all that came meanwhile; all in one when it began after the last commit.
+  EXPECT_GE(calls, 1);
+  EXPECT_LE(calls, 2);
 }
 
 TEST(Worker, ACommittedCheckpointIsFollowedUpWhileTheAttemptStillRuns) {
