@@ -18,6 +18,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
 endif()
 
 if(SPOOL_SANITIZE)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-maybe-uninitialized)   # false where code is instrumented
+  endif()
   add_compile_options(-fsanitize=${SPOOL_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${SPOOL_SANITIZE})
 endif()
