@@ -177,6 +177,16 @@ TEST(Protocol, WhatIsTooLargeIsRefused) {
   EXPECT_EQ(refused(lists + "}").code, Code::kLimitExceeded);
 }
 
+TEST(Protocol, AFanOutHasALimitWhateverItsKindAllows) {
+  std::string children;
+  for (std::size_t i = 0; i <= kMostChildren; ++i) children += R"({"kind":"a","args":{}},)";
+  children.pop_back();
+  const Error error =
+      refused(R"({"type":"ended","ending":{"is":"fan_out","next_phase":"x","children":[)" + children + "]}}");
+  EXPECT_EQ(error.code, Code::kLimitExceeded);
+  EXPECT_NE(error.message.find("100001 children"), std::string::npos) << error.message;
+}
+
 TEST(Frames, AreCutFromAnyPieces) {
   const std::string stream = frame("one") + frame("") + frame("three");
   for (std::size_t piece = 1; piece <= stream.size(); ++piece) {

@@ -151,10 +151,10 @@ void add_watched(Kinds& kinds) {
   Kind work = kind("work_silently", [](Attempt&) {
     timespec used{};
     do clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    while (used.tv_sec < 1);
+    while (used.tv_sec < 2);
     return done();
   });
-  work.stall_timeout = std::chrono::milliseconds(300);
+  work.stall_timeout = std::chrono::milliseconds(1500);
   kinds.add(work);
   kinds.add(kind("count", [](Attempt&) {
     static int attempts = 0;

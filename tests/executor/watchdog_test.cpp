@@ -37,7 +37,7 @@ TEST_F(Watchdog, AnAttemptWithoutASignOfLifeIsKilled) {
 }
 
 TEST_F(Watchdog, AnAttemptThatWorksSilentlyIsNotStalled) {
-  const Settlement settlement = run("work_silently");  // a second of CPU time, stall_timeout 0.3 s
+  const Settlement settlement = run("work_silently");  // two seconds of CPU time, stall_timeout 1.5 s
   EXPECT_FALSE(result_of(settlement).is_null()) << error_of(settlement).message;
 }
 

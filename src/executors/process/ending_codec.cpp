@@ -144,6 +144,9 @@ Result<Ending> fan_out_from_json(Fields& fields) {
   const Json* children = fields.find("children", true);
   if (children != nullptr && !children->is_array())
     fields.wrong(Code::kInvalidArgument, "has no list of children");
+  else if (children != nullptr && children->size() > kMostChildren)
+    fields.wrong(Code::kLimitExceeded,
+                 fmt::format("has {} children; {} are the most", children->size(), kMostChildren));
   SPOOL_TRY(fields.done());
   fan_out.children.reserve(children->size());
   for (const Json& child : *children) {

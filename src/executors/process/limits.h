@@ -31,5 +31,6 @@ inline constexpr std::size_t kMostDetailBytes = 4096;  // the detail of a progre
 inline constexpr std::size_t kMostOpenOutputs = 64;
 inline constexpr std::size_t kMostNeeds = 4096;  // of one child of a fan-out
 inline constexpr std::size_t kMostTags = 64;
+inline constexpr std::size_t kMostChildren = 100'000;  // of a fan-out, whatever its kind's rule allows
 
 }  // namespace spool::process
