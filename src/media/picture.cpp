@@ -131,6 +131,25 @@ std::optional<int> pick_video_stream(const AVFormatContext& input) {
   return best;
 }
 
+Picture described_by_container(const AVStream& stream) {
+  const AVCodecParameters& parameters = *stream.codecpar;
+  Picture picture;
+  picture.stream = stream.index;
+  picture.codec = avcodec_get_name(parameters.codec_id);
+  picture.width = parameters.width;
+  picture.height = parameters.height;
+  const AVRational aspect =
+      stream.sample_aspect_ratio.num > 0 ? stream.sample_aspect_ratio : parameters.sample_aspect_ratio;
+  if (aspect.num > 0 && aspect.den > 0) picture.sample_aspect = {aspect.num, aspect.den};
+  picture.primaries = parameters.color_primaries;
+  picture.transfer = parameters.color_trc;
+  picture.matrix = parameters.color_space;
+  picture.full_range = parameters.color_range == AVCOL_RANGE_JPEG;
+  picture.interlaced = parameters.field_order > AV_FIELD_PROGRESSIVE;
+  read_display_matrix(stream, picture);
+  return picture;
+}
+
 Result<Picture> describe_picture(AVFormatContext& input, int index, const std::string& name,
                                  std::int64_t most_pixels) {
   const AVStream& stream = *input.streams[index];
@@ -150,20 +169,8 @@ Result<Picture> describe_picture(AVFormatContext& input, int index, const std::s
   decoder->max_pixels = most_pixels;
   if (const int err = avcodec_open2(decoder.get(), codec, nullptr); err < 0) return av::fail_av(err, name);
 
-  Picture picture;
-  picture.stream = index;
+  Picture picture = described_by_container(stream);
   picture.codec = codec->name;
-  picture.width = parameters.width;
-  picture.height = parameters.height;
-  const AVRational aspect =
-      stream.sample_aspect_ratio.num > 0 ? stream.sample_aspect_ratio : parameters.sample_aspect_ratio;
-  if (aspect.num > 0 && aspect.den > 0) picture.sample_aspect = {aspect.num, aspect.den};
-  picture.primaries = parameters.color_primaries;
-  picture.transfer = parameters.color_trc;
-  picture.matrix = parameters.color_space;
-  picture.full_range = parameters.color_range == AVCOL_RANGE_JPEG;
-  picture.interlaced = parameters.field_order > AV_FIELD_PROGRESSIVE;
-  read_display_matrix(stream, picture);
   SPOOL_ASSIGN(const int seen, look_at_frames(input, stream, *decoder, picture));
   if (seen == 0)
     return fail(Code::kCorruptInput,

@@ -35,6 +35,9 @@ struct Picture {
   bool operator==(const Picture&) const = default;
 };
 
+// What the container says of a stream, without reading any frame.
+[[nodiscard]] Picture described_by_container(const AVStream& stream);
+
 // Reads the first frames to see what the container does not say. `input` has its stream info.
 // Errors: kUnsupported for Dolby Vision profile 5 and unknown codecs; kLimitExceeded beyond `most_pixels`;
 // kCorruptInput when nothing decodes.

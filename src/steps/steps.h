@@ -3,6 +3,7 @@
 
 #include "queue/kind.h"
 #include "steps/exec.h"
+#include "steps/stills_kinds.h"
 #include "steps/transcode.h"
 
 namespace spool::steps {
