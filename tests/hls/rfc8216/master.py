@@ -160,8 +160,11 @@ def compare(report, path, presentation, groups, variants, iframes, growing):
 def check_claims(report, path, tag, main, sounds, growing):
     """What a variant says of itself against what its segments are."""
     claimed = int(tag.attributes.get("BANDWIDTH", "0"))
-    peak = main.peak() + max([s.peak() for s in sounds], default=0)
-    average = main.average() + max([s.average() for s in sounds], default=0)
+    # Section 4.3.4.2: of any playable combination. A variant of sound alone plays one member of its group.
+    together = (lambda own, others: own + max(others, default=0)) if main.init.video else (
+        lambda own, others: max([own] + others))
+    peak = together(main.peak(), [s.peak() for s in sounds])
+    average = together(main.average(), [s.average() for s in sounds])
     if peak > claimed + 1:
         report.wrong("4.3.4.2", path, tag.line, f"BANDWIDTH {claimed} below the measured peak {peak:.0f}")
     said = tag.attributes.get("AVERAGE-BANDWIDTH")
