@@ -95,6 +95,8 @@ Result<Job> run_to_end(const Options& options, Context& context, Store& store, F
   engine_options.worker.slots =
       options.slots > 0 ? options.slots : std::max(1u, std::thread::hardware_concurrency());
   engine_options.worker.version = SPOOL_VERSION;
+  engine_options.worker.waits_for_space =
+      false;  // somebody waits: say it, and let the same command go on later
   engine_options.process.unsafe_no_sandbox = options.unsafe_no_sandbox;
   engine_options.process.spare_children = engine_options.worker.slots;
   engine_options.inputs.named[kSource] = options.input;

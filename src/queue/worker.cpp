@@ -230,7 +230,8 @@ Result<Worker::State::Turn> Worker::State::passing(const Error& error) {
     lose_lease(error.message);
     return Turn::kTrouble;
   }
-  if (!StoreTrouble::is_passing(error)) return fail(error);
+  const bool full_for_good = error.code == Code::kStorageFull && !options.waits_for_space;
+  if (full_for_good || !StoreTrouble::is_passing(error)) return fail(error);
   pause(trouble.failed(error));
   return Turn::kTrouble;
 }

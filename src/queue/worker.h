@@ -25,6 +25,7 @@ struct WorkerOptions {
   Duration lease = std::chrono::seconds(30);
   Duration poll = std::chrono::seconds(1);
   Duration grace = std::chrono::seconds(10);  // between asking an attempt to stop and killing it
+  bool waits_for_space = true;                // when the store is full; else run() returns kStorageFull
   Duration report = std::chrono::seconds(1);  // progress of a job goes to the store at most that often
   std::string version = "dev";
 };

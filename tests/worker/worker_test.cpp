@@ -394,6 +394,21 @@ TEST(Worker, AStoreThatIsAwayIsWaitedForAndNoSettlementIsLost) {
   EXPECT_GT(refusals, 3);
 }
 
+TEST(Worker, AFullStoreEndsTheRunOfAWorkerThatDoesNotWaitForSpace) {
+  MemoryStore store;
+  const Kinds kinds;
+  store.fault = [](std::string_view call) -> std::optional<Error> {
+    if (call == "exchange") return Error{Code::kStorageFull, "the disk is full"};
+    return std::nullopt;
+  };
+  WorkerOptions options = quick();
+  options.waits_for_space = false;
+  RunningWorker worker(store, kinds, options);
+  const auto result = worker.wait();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kStorageFull);
+}
+
 TEST(Worker, AStoreThatIsBrokenEndsTheRunWithItsError) {
   MemoryStore store;
   const Kinds kinds;
