@@ -23,26 +23,29 @@ constexpr char kX265Parameters[] =
 
 struct Level {
   int idc;
-  std::int64_t macroblocks_per_second, macroblocks, dpb_macroblocks, kilobits;
+  std::int64_t macroblocks_per_second, macroblocks, dpb_macroblocks, kilobits, buffer_kilobits;
 };
-constexpr Level kLevels[] = {{10, 1485, 99, 396, 64},
-                             {11, 3000, 396, 900, 192},
-                             {12, 6000, 396, 2376, 384},
-                             {13, 11880, 396, 2376, 768},
-                             {20, 11880, 396, 2376, 2000},
-                             {21, 19800, 792, 4752, 4000},
-                             {22, 20250, 1620, 8100, 4000},
-                             {30, 40500, 1620, 8100, 10000},
-                             {31, 108000, 3600, 18000, 14000},
-                             {32, 216000, 5120, 20480, 20000},
-                             {40, 245760, 8192, 32768, 20000},
-                             {41, 245760, 8192, 32768, 50000},
-                             {42, 522240, 8704, 34816, 50000},
-                             {50, 589824, 22080, 110400, 135000},
-                             {51, 983040, 36864, 184320, 240000},
-                             {52, 2073600, 36864, 184320, 240000},
-                             {60, 4177920, 139264, 696320, 240000},
-                             {61, 8355840, 139264, 696320, 480000}};
+constexpr Level kLevels[] = {
+    {10, 1485, 99, 396, 64, 175},
+    {11, 3000, 396, 900, 192, 500},
+    {12, 6000, 396, 2376, 384, 1000},
+    {13, 11880, 396, 2376, 768, 2000},
+    {20, 11880, 396, 2376, 2000, 2000},
+    {21, 19800, 792, 4752, 4000, 4000},
+    {22, 20250, 1620, 8100, 4000, 4000},
+    {30, 40500, 1620, 8100, 10000, 10000},
+    {31, 108000, 3600, 18000, 14000, 14000},
+    {32, 216000, 5120, 20480, 20000, 20000},
+    {40, 245760, 8192, 32768, 20000, 25000},
+    {41, 245760, 8192, 32768, 50000, 62500},
+    {42, 522240, 8704, 34816, 50000, 62500},
+    {50, 589824, 22080, 110400, 135000, 135000},
+    {51, 983040, 36864, 184320, 240000, 240000},
+    {52, 2073600, 36864, 184320, 240000, 240000},
+    {60, 4177920, 139264, 696320, 240000, 240000},
+    {61, 8355840, 139264, 696320, 480000, 480000},
+};
+constexpr std::int64_t kHighProfile = 1250;   // bits for each of the table's (cpbBrVclFactor)
 constexpr std::int64_t kReferenceFrames = 4;  // what the presets need with a B-pyramid
 
 AVRational encoder_time_base(const Film& film) {
@@ -66,6 +69,9 @@ void describe(AVCodecContext& encoder, const Film& film, const PlannedRung& rung
   encoder.color_range = AVCOL_RANGE_MPEG;
   encoder.rc_max_rate = rung.rung.max_bits_per_second;
   encoder.rc_buffer_size = static_cast<int>(std::min<std::int64_t>(rung.rung.buffer_bits, 2'000'000'000));
+  // A chunk begins as full as the chunk before it ends when the cap binds: a full buffer for each would add
+  // up.
+  encoder.rc_initial_buffer_occupancy = encoder.rc_buffer_size / 2;
   encoder.flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
   encoder.thread_count = 1;
 }
@@ -81,13 +87,13 @@ int h264_level(Size size, double frames_per_second, std::int64_t max_bits_per_se
   const std::int64_t wide = (size.width + 15) / 16, high = (size.height + 15) / 16;
   const std::int64_t macroblocks = wide * high;
   for (const Level& level : kLevels) {
-    const std::int64_t bits = level.kilobits * 1250;  // High profile: cpbBrVclFactor 1250
     const bool long_side = std::max(wide, high) * std::max(wide, high) <= 8 * level.macroblocks;
     if (macroblocks <= level.macroblocks && long_side &&
         static_cast<double>(macroblocks) * frames_per_second <=
             static_cast<double>(level.macroblocks_per_second) &&
-        macroblocks * kReferenceFrames <= level.dpb_macroblocks && max_bits_per_second <= bits &&
-        buffer_bits <= bits * 5 / 2)
+        macroblocks * kReferenceFrames <= level.dpb_macroblocks &&
+        max_bits_per_second <= level.kilobits * kHighProfile &&
+        buffer_bits <= level.buffer_kilobits * kHighProfile)
       return level.idc;
   }
   return 62;

@@ -15,10 +15,11 @@ constexpr int kReorderDepth = 2;          // of x264 and x265 with B-pyramids
 constexpr std::int64_t kFilterReach = 3;  // frames that a deinterlacer looks around
 
 // Costs, in units of one frame encoded for all rungs.
-constexpr double kPrerollFrame = 0.2;     // decoded, and mostly skipped
+constexpr double kPrerollFrame = 0.25;    // decoded for nothing, save what nothing refers to
 constexpr double kChunkStart = 10;        // opening encoders; a rate control that knows nothing yet
 constexpr double kOddSegment = 2;         // a segment of less than its length
 constexpr double kLengthDeviation = 1.5;  // per squared GOP
+constexpr double kIdleFrame = 0.5;        // of the last chunk: other cores have nothing left to do meanwhile
 
 // Frames [first, last) of the film, all in one GOP.
 struct Gop {
@@ -28,6 +29,7 @@ struct Gop {
 
 struct Planner {
   std::span<const std::int64_t> pts;
+  std::span<const std::int64_t> before;  // frames that a trim took off the start, on the film's clock
   std::int64_t end = 0;
   std::vector<Keyframe> keyframes;
   bool interlaced = false;
@@ -38,8 +40,11 @@ struct Planner {
   [[nodiscard]] std::int64_t begin_of(std::size_t gop) const {
     return gop < gops.size() ? pts[gops[gop].first] : end;
   }
+  // Of a frame, counted from the film's first; negative before a trim.
   [[nodiscard]] std::int64_t position(std::int64_t tick) const {
-    return std::lower_bound(pts.begin(), pts.end(), tick) - pts.begin();
+    if (!pts.empty() && tick >= pts.front())
+      return std::lower_bound(pts.begin(), pts.end(), tick) - pts.begin();
+    return std::lower_bound(before.begin(), before.end(), tick) - before.end();
   }
 };
 
@@ -66,7 +71,8 @@ const Keyframe* seek_for(const Planner& p, std::size_t frame) {
 
 std::int64_t preroll_of(const Planner& p, std::size_t frame) {
   const Keyframe* keyframe = seek_for(p, frame);
-  return static_cast<std::int64_t>(frame) - (keyframe != nullptr ? p.position(keyframe->pts) : 0);
+  return static_cast<std::int64_t>(frame) -
+         (keyframe != nullptr ? p.position(keyframe->pts) : -std::ssize(p.before));
 }
 
 // Where chunks begin: the cheapest cut of the GOPs after the first one.
@@ -78,13 +84,13 @@ std::vector<std::size_t> cut(const Planner& p) {
   cost[count] = 0;
   for (std::size_t a = count; a-- > 1;) {
     const double start = kChunkStart + kPrerollFrame * static_cast<double>(preroll_of(p, p.gops[a].first));
-    const std::size_t left = count - a;
-    const std::size_t most = std::clamp<std::size_t>((left + 1) / 2, 1, std::max<std::size_t>(1, longest));
-    for (std::size_t length = 1; length <= most; ++length) {
-      const double off =
-          static_cast<double>(length) - std::min<double>(p.gops_per_chunk, static_cast<double>(most));
+    for (std::size_t length = 1; length <= std::min(count - a, longest); ++length) {
+      const double off = static_cast<double>(length) - p.gops_per_chunk;
       const double odd = length % static_cast<std::size_t>(p.gops_per_segment) != 0 ? kOddSegment : 0;
-      const double total = start + kLengthDeviation * off * off + odd + cost[a + length];
+      const bool last = a + length == count;
+      const double shape = last ? kIdleFrame * static_cast<double>(p.gops[count - 1].last - p.gops[a].first)
+                                : kLengthDeviation * off * off + odd;
+      const double total = start + shape + cost[a + length];
       if (total < cost[a]) {
         cost[a] = total;
         next[a] = a + length;
@@ -205,11 +211,13 @@ Result<FilmPlan> plan_film(const Timeline& timeline, const Ladder& ladder, Speed
                     static_cast<double>(timeline.end) / timescale));
   const std::int64_t origin = *first;
   plan.film.clock.origin += origin;
-  std::vector<std::int64_t> pts(first, last);
+  std::vector<std::int64_t> pts(timeline.pts.begin(), last);
   for (std::int64_t& t : pts) t -= origin;
+  const auto skipped = static_cast<std::size_t>(first - timeline.pts.begin());
 
   Planner planner;
-  planner.pts = pts;
+  planner.pts = std::span(pts).subspan(skipped);
+  planner.before = std::span(pts).first(skipped);
   planner.end = (last == timeline.pts.end() ? timeline.end : *last) - origin;
   planner.keyframes = timeline.keyframes;
   for (Keyframe& keyframe : planner.keyframes) keyframe.pts -= origin;
@@ -217,13 +225,13 @@ Result<FilmPlan> plan_film(const Timeline& timeline, const Ladder& ladder, Speed
   std::int64_t gop_ticks = tick(ladder.gop_seconds);
   if (const std::int64_t frame = timeline.clock.frame_ticks; frame > 0)
     gop_ticks = std::max<std::int64_t>(1, std::llround(ladder.gop_seconds * timeline.rate.value())) * frame;
-  planner.gops = gops_of(pts, gop_ticks);
+  planner.gops = gops_of(planner.pts, gop_ticks);
   planner.gops_per_segment =
       std::max(1, static_cast<int>(std::lround(ladder.segment_seconds / ladder.gop_seconds)));
   planner.gops_per_chunk = std::max(
       planner.gops_per_segment, static_cast<int>(std::lround(options.chunk_seconds / ladder.gop_seconds)));
   plan.film.decode_shift = decode_shift(planner);
-  plan.frames = static_cast<std::int64_t>(pts.size());
+  plan.frames = std::ssize(planner.pts);
   plan.duration = planner.end;
   plan.target_duration = std::max(1, static_cast<int>(std::lround(ladder.segment_seconds)));
   add_chunks(planner, plan);

@@ -4,6 +4,10 @@
 
 #include "media/colour.h"
 
+extern "C" {
+#include <libavutil/opt.h>
+}
+
 namespace spool::media {
 namespace {
 
@@ -52,9 +56,19 @@ RungScaler::RungScaler(const Film& film, int lowest)
 
 Result<void> RungScaler::open(Step& step, const AVFrame& from) {
   const bool full = from.color_range == AVCOL_RANGE_JPEG;
-  av::Scaler scaler(sws_getContext(from.width, from.height, without_range(from.format), step.size.width,
-                                   step.size.height, AV_PIX_FMT_YUV420P, kFlags, nullptr, nullptr, nullptr));
-  if (!scaler)
+  // Ranges before init: else swscale takes a conversion of range alone for a copy.
+  av::Scaler scaler(sws_alloc_context());
+  const std::pair<const char*, std::int64_t> settings[] = {{"sws_flags", kFlags},
+                                                           {"srcw", from.width},
+                                                           {"srch", from.height},
+                                                           {"src_format", without_range(from.format)},
+                                                           {"dstw", step.size.width},
+                                                           {"dsth", step.size.height},
+                                                           {"dst_format", AV_PIX_FMT_YUV420P},
+                                                           {"src_range", full ? 1 : 0},
+                                                           {"dst_range", 0}};
+  for (const auto& [key, value] : settings) av_opt_set_int(scaler.get(), key, value, 0);
+  if (sws_init_context(scaler.get(), nullptr, nullptr) < 0)
     return fail(Code::kUnsupported, fmt::format("cannot scale {}x{} to {}x{}", from.width, from.height,
                                                 step.size.width, step.size.height));
   const int* coefficients = sws_getCoefficients(sws_matrix(matrix_));

@@ -202,7 +202,14 @@ Result<Timeline> timeline_of(Picture picture, SourceClock clock, std::vector<Sca
     timeline.rate = grid->rate;
     timeline.clock.timescale = exact_timescale(grid->rate);
     timeline.clock.frame_ticks = timeline.clock.timescale * grid->rate.den / grid->rate.num;
-    for (const std::int64_t k : grid->position) timeline.pts.push_back(k * timeline.clock.frame_ticks);
+    // Program streams leave some frames without a time: they belong where there are gaps.
+    const std::int64_t gaps = grid->position.back() + 1 - std::ssize(grid->position);
+    if (gaps > 0 && gaps <= without_pts) {
+      for (std::int64_t k = 0; k <= grid->position.back(); ++k)
+        timeline.pts.push_back(k * timeline.clock.frame_ticks);
+    } else {
+      for (const std::int64_t k : grid->position) timeline.pts.push_back(k * timeline.clock.frame_ticks);
+    }
   } else {
     for (const std::int64_t t : times) {
       const std::int64_t tick = timeline.clock.tick(t);
