@@ -19,7 +19,7 @@ constexpr double kPrerollFrame = 0.25;    // decoded for nothing, save what noth
 constexpr double kChunkStart = 10;        // opening encoders; a rate control that knows nothing yet
 constexpr double kOddSegment = 2;         // a segment of less than its length
 constexpr double kLengthDeviation = 1.5;  // per squared GOP
-constexpr double kIdleFrame = 0.5;        // of the last chunk: other cores have nothing left to do meanwhile
+constexpr double kIdleFrame = 0.3;        // of the last chunk: other cores have nothing left to do meanwhile
 
 // Frames [first, last) of the film, all in one GOP.
 struct Gop {
