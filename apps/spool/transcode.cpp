@@ -137,7 +137,10 @@ Result<int> report(const Job& job, const OutputFolder& folder, const std::string
     fmt::print(stderr, "spool: stopped; run the same command again to go on\n");
     return kSystemFailed;
   }
-  const std::string why = job.errors.empty() ? std::string(name(job.state)) : job.errors.back().error.message;
+  std::string why = job.errors.empty() ? std::string(name(job.state)) : job.errors.back().error.message;
+  // Children know the file by its reference only.
+  if (const std::string reference = std::string(kSource) + ": "; why.starts_with(reference))
+    why.erase(0, reference.size());
   fmt::print(stderr, "spool: {}: {}\n", input, why);
   return kJobFailed;
 }
