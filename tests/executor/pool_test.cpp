@@ -1,6 +1,11 @@
 // Which process serves which attempt, and what is left behind.
 #include <dirent.h>
 #include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <thread>
 
 #include "executor/harness.h"
 
@@ -87,6 +92,37 @@ TEST_F(Pool, TwoHundredCrashesLeakNoDescriptor) {
   // A spare may be on its way at either moment: a few of its descriptors, and not hundreds.
   EXPECT_LE(open_descriptors(), before + 8);
   expect_alive();
+}
+
+// Processes of sandboxes around this program that nobody is left to end: init's own.
+std::set<std::string> orphans() {
+  const auto self = std::filesystem::canonical("/proc/self/exe").string();
+  std::set<std::string> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string line = read_file(entry.path() / "cmdline").value_or("");
+    const std::string status = read_file(entry.path() / "status").value_or("");
+    if (line.find("bwrap") != std::string::npos && line.find(self) != std::string::npos &&
+        status.find("PPid:\t1\n") != std::string::npos)
+      found.insert(entry.path().string());
+  }
+  return found;
+}
+
+TEST_F(Pool, AnExecutorThatGoesWhileAChildIsBeingStartedLeavesNoProcess) {
+  const auto before = orphans();
+  const auto left = [&] {
+    const auto now = orphans();
+    return !std::includes(before.begin(), before.end(), now.begin(), now.end());
+  };
+  for (int i = 0; i < 30; ++i) {
+    (void)executor();
+    // The first child exists, and its sandbox is being built.
+    while (process_tree(::getpid()).empty()) std::this_thread::yield();
+    stop_executor();
+  }
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (left() && std::chrono::steady_clock::now() < patience) std::this_thread::yield();
+  EXPECT_FALSE(left());
 }
 
 TEST_F(Pool, WhatRunsWhenTheExecutorGoesIsReleased) {

@@ -86,7 +86,10 @@ void Child::kill() {
   // The one inside first: then the sandbox around it ends by itself, even if this process is stopped in
   // between.
   if (inner_) signal_pidfd(inner_.get(), SIGKILL);
-  if (process_.pidfd) signal_pidfd(process_.pidfd.get(), SIGKILL);
+  // The group and not bwrap alone: while bwrap still builds the sandbox, its second process is not yet tied
+  // to the life of the first, and would wait for it for ever. The group's number is taken until bwrap is
+  // reaped.
+  if (!reaped_) ::kill(-process_.pid, SIGKILL);
 }
 
 std::optional<ProcessStats> Child::stats() const {

@@ -159,8 +159,12 @@ void MemoryCgroups::sweep() const {
     if (!name.starts_with(kPrefix)) continue;
     pid_t pid = 0;
     std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), pid);
-    // A group with processes in it cannot be removed; one of a living manager may be about to be joined.
-    if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) ::rmdir(entry.path().c_str());
+    // One of a living manager may be about to be joined.
+    if (pid <= 0 || ::kill(pid, 0) == 0 || errno != ESRCH) continue;
+    // Left in it: what was being started in the moment in which its manager was killed.
+    std::istringstream left(read_file(entry.path() / "cgroup.procs").value_or(""));
+    for (pid_t orphan = 0; left >> orphan;) ::kill(orphan, SIGKILL);
+    ::rmdir(entry.path().c_str());
   }
 }
 
