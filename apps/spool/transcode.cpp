@@ -28,8 +28,14 @@ namespace {
 
 constexpr char kSource[] = "source:0";
 
+// "talk.srt:eng": a file of the command line that becomes a text track.
+struct Subtitles {
+  std::string file, language, digest;
+};
+
 struct Options {
   std::string input, output, ladder = "web", speed = "fast", start, end;
+  std::vector<std::string> subtitles;
   int slots = 0;
   bool surround = false, unsafe_no_sandbox = false;
 };
@@ -50,6 +56,40 @@ Result<UniqueFd> open_source(const std::string& path) {
   return fd;
 }
 
+std::string subtitles_reference(std::size_t index) {
+  return fmt::format("source:{}", index + 1);
+}
+
+// A file may have a colon in its name; what follows the last one is a language if it looks like one.
+Result<Subtitles> read_subtitles_option(const std::string& text) {
+  Subtitles out{text, "und", {}};
+  const auto colon = text.rfind(':');
+  std::error_code error;
+  if (colon != std::string::npos && !std::filesystem::exists(text, error)) {
+    const std::string language = text.substr(colon + 1);
+    const bool plain =
+        (language.size() == 2 || language.size() == 3) &&
+        std::all_of(language.begin(), language.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+    if (!plain)
+      return fail(
+          Code::kInvalidArgument,
+          fmt::format("--subtitles {}: \"{}\" is no language; write FILE:en or FILE:eng", text, language));
+    out = {text.substr(0, colon), language, {}};
+  }
+  SPOOL_ASSIGN(const UniqueFd fd, open_source(out.file));
+  SPOOL_ASSIGN(out.digest, fast_file_digest(fd.get()));
+  return out;
+}
+
+Result<std::vector<Subtitles>> read_subtitles_options(const Options& options) {
+  std::vector<Subtitles> all;
+  for (const std::string& text : options.subtitles) {
+    SPOOL_ASSIGN(Subtitles one, read_subtitles_option(text));
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
 Result<void> add_time(Json& args, const char* key, const std::string& text) {
   if (text.empty()) return {};
   auto seconds = parse_duration(text);
@@ -58,7 +98,17 @@ Result<void> add_time(Json& args, const char* key, const std::string& text) {
   return {};
 }
 
-Result<NewJob> make_job(const Options& options, const std::string& digest) {
+Json to_json(const std::vector<Subtitles>& subtitles) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < subtitles.size(); ++i)
+    list.push_back({{"input", subtitles_reference(i)},
+                    {"language", subtitles[i].language},
+                    {"digest", subtitles[i].digest}});
+  return list;
+}
+
+Result<NewJob> make_job(const Options& options, const std::string& digest,
+                        const std::vector<Subtitles>& subtitles) {
   NewJob job;
   job.kind = "transcode";
   job.name = "transcode";
@@ -69,6 +119,7 @@ Result<NewJob> make_job(const Options& options, const std::string& digest) {
               {"destination", ""},      {"digest", digest}};
   SPOOL_TRY(add_time(job.args, "start", options.start));
   SPOOL_TRY(add_time(job.args, "end", options.end));
+  if (!subtitles.empty()) job.args["subtitles"] = to_json(subtitles);
   job.id = Uuid::from_digest_of(build_identity() + to_text(job.args));
   return job;
 }
@@ -89,8 +140,8 @@ Result<void> check_folder_is_this_jobs(Store& store, const OutputFolder& folder,
   return {};
 }
 
-Result<Job> run_to_end(const Options& options, Context& context, Store& store, FolderStore& objects,
-                       const Uuid& id, DrainOnSignals& signals) {
+Result<Job> run_to_end(const Options& options, const std::vector<Subtitles>& subtitles, Context& context,
+                       Store& store, FolderStore& objects, const Uuid& id, DrainOnSignals& signals) {
   EngineOptions engine_options;
   engine_options.worker.slots =
       options.slots > 0 ? options.slots : std::max(1u, std::thread::hardware_concurrency());
@@ -100,6 +151,8 @@ Result<Job> run_to_end(const Options& options, Context& context, Store& store, F
   engine_options.process.unsafe_no_sandbox = options.unsafe_no_sandbox;
   engine_options.process.spare_children = engine_options.worker.slots;
   engine_options.inputs.named[kSource] = options.input;
+  for (std::size_t i = 0; i < subtitles.size(); ++i)
+    engine_options.inputs.named[subtitles_reference(i)] = subtitles[i].file;
   Engine engine(store, objects, steps::make_kinds({publish_context(objects), {}}), std::move(engine_options));
   signals.watch(engine.worker());
 
@@ -113,8 +166,21 @@ Result<Job> run_to_end(const Options& options, Context& context, Store& store, F
   return store.get(id);
 }
 
+// Jobs know the files of the command line by their references only.
+std::string with_file_names(std::string text, const std::string& input,
+                            const std::vector<Subtitles>& subtitles) {
+  const auto replace = [&](const std::string& reference, const std::string& file) {
+    for (auto at = text.find(reference + ": "); at != std::string::npos;
+         at = text.find(reference + ": ", at + file.size()))
+      text.replace(at, reference.size(), file);
+  };
+  replace(kSource, input);
+  for (std::size_t i = 0; i < subtitles.size(); ++i) replace(subtitles_reference(i), subtitles[i].file);
+  return text;
+}
+
 Result<int> report(const Job& job, const OutputFolder& folder, const std::string& input,
-                   const Context& context) {
+                   const std::vector<Subtitles>& subtitles, const Context& context) {
   const std::string master = (folder.path() / "master.m3u8").string();
   if (context.json) {
     Json out = {{"id", job.id.text()}, {"state", name(job.state)}, {"folder", folder.path().string()}};
@@ -126,7 +192,7 @@ Result<int> report(const Job& job, const OutputFolder& folder, const std::string
   }
   if (job.state == State::kSucceeded) {
     for (const Json& note : job.result.value("notes", Json::array()))
-      fmt::print(stderr, "spool: note: {}\n", note.get<std::string>());
+      fmt::print(stderr, "spool: note: {}\n", with_file_names(note, input, subtitles));
     if (const Json damage = job.result.value("damage", Json::array()); !damage.empty())
       fmt::print(stderr, "spool: note: {} was damaged in {} places; the rest was kept (see --json)\n", input,
                  damage.size());
@@ -138,17 +204,17 @@ Result<int> report(const Job& job, const OutputFolder& folder, const std::string
     return kSystemFailed;
   }
   std::string why = job.errors.empty() ? std::string(name(job.state)) : job.errors.back().error.message;
-  // Children know the file by its reference only.
   if (const std::string reference = std::string(kSource) + ": "; why.starts_with(reference))
     why.erase(0, reference.size());
-  fmt::print(stderr, "spool: {}: {}\n", input, why);
+  fmt::print(stderr, "spool: {}: {}\n", input, with_file_names(std::move(why), input, subtitles));
   return kJobFailed;
 }
 
 Result<int> transcode(const Options& options, Context& context) {
   SPOOL_ASSIGN(const UniqueFd source, open_source(options.input));
   SPOOL_ASSIGN(const std::string digest, fast_file_digest(source.get()));
-  SPOOL_ASSIGN(const NewJob job, make_job(options, digest));
+  SPOOL_ASSIGN(const auto subtitles, read_subtitles_options(options));
+  SPOOL_ASSIGN(const NewJob job, make_job(options, digest, subtitles));
   DrainOnSignals signals;
   SPOOL_ASSIGN(const OutputFolder folder, OutputFolder::open(options.output));
   SPOOL_ASSIGN(const auto objects, FolderStore::at(folder.path()));
@@ -160,9 +226,9 @@ Result<int> transcode(const Options& options, Context& context) {
   SPOOL_ASSIGN(Job state, store->get(job.id));
   if (state.state == State::kFailed || state.state == State::kCancelled) SPOOL_TRY(store->retry(job.id));
   if (state.state != State::kSucceeded) {
-    SPOOL_ASSIGN(state, run_to_end(options, context, *store, *objects, job.id, signals));
+    SPOOL_ASSIGN(state, run_to_end(options, subtitles, context, *store, *objects, job.id, signals));
   }
-  return report(state, folder, options.input, context);
+  return report(state, folder, options.input, subtitles, context);
 }
 
 }  // namespace
@@ -186,6 +252,13 @@ void add_transcode(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--start", options->start, "Leave out what is before: 90s, 1m30s");
   command->add_option("--end", options->end, "Leave out what is after");
+  command
+      ->add_option("--subtitles", options->subtitles,
+                   "Text subtitles beside the film's own, .srt or .vtt, and their language (repeatable)")
+      ->type_name("FILE[:LANG]")
+      ->allow_extra_args(false)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command->add_flag("--surround", options->surround, "Keep more than two audio channels");
   command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox,
                     "Decode without a sandbox (only for files you trust)");

@@ -24,7 +24,9 @@ std::optional<fs::path> first_playlist(const fs::path& folder) {
        it.increment(error)) {
     const fs::path playlist = it->path() / "playlist.m3u8";
     std::error_code gone;
-    if (!it->path().filename().string().starts_with("audio") && fs::exists(playlist, gone)) return playlist;
+    const std::string name = it->path().filename();
+    if (!name.starts_with("audio") && !name.starts_with("subtitles") && fs::exists(playlist, gone))
+      return playlist;
   }
   return {};
 }

@@ -37,6 +37,10 @@ Result<GrowingPresentations::Growing*> GrowingPresentations::find(Store&, const 
 }
 
 Result<void> GrowingPresentations::take(const Job& child, Growing& growing) {
+  if (child.kind == "transcode.subtitles" && ended(child.state) && child.state != State::kSucceeded) {
+    SPOOL_ASSIGN(const auto borders, borders_from_json(child.args));
+    return growing.presentation.add_empty_subtitles(child.name, borders);
+  }
   const Json& made = child.state == State::kSucceeded ? child.result : child.checkpoint;
   if (!child.token || made.is_null()) return {};
   SPOOL_ASSIGN(const auto renditions, all_made_from_json(made));

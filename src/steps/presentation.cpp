@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "media/subtitles.h"
+
 namespace spool::steps {
 
 using media::Rendition;
@@ -34,6 +36,8 @@ Result<void> Presentation::place(const std::string& prefix, const MadeRendition&
   const std::string folder = made.name + "/";
   if (!made.codecs.empty() && track.rendition.kind != Rendition::Kind::kSubtitles)
     SPOOL_TRY(place_one(prefix, folder + "init.mp4", -1));
+  if (made.complete && track.rendition.kind == Rendition::Kind::kSubtitles)
+    SPOOL_TRY(place_one(prefix, folder + "all.vtt", -1));
   const auto known = static_cast<int>(track.rendition.segments.size());
   for (std::size_t i = 0; i < made.segments.size(); ++i) {
     const int index = made.first_segment + static_cast<int>(i);
@@ -76,6 +80,20 @@ Result<void> Presentation::add(const std::string& prefix, const std::vector<Made
   return {};
 }
 
+Result<void> Presentation::add_empty_subtitles(const std::string& name, const std::vector<double>& borders) {
+  Track* track = find(name);
+  if (track == nullptr || track->rendition.kind != Rendition::Kind::kSubtitles)
+    return fail(Code::kInvalidArgument, fmt::format("'{}' is no text track of the plan", name));
+  const auto empty = media::segment_subtitles({}, borders, plan_.seconds);
+  for (std::size_t i = 0; i < empty.segments.size(); ++i)
+    SPOOL_TRY(put(name + "/" + media::segment_name(i, track->rendition.kind), empty.segments[i]));
+  SPOOL_TRY(put(name + "/all.vtt", empty.all));
+  track->rendition.segments = empty.packaged;
+  track->waiting.clear();
+  track->whole = true;
+  return {};
+}
+
 Result<void> Presentation::put(const std::string& name, const std::string& text) {
   return objects_.put(key(name), std::as_bytes(std::span(text)));
 }
@@ -98,9 +116,12 @@ std::vector<Rendition> Presentation::renditions() const {
 Result<void> Presentation::write_growing() {
   bool every_one_begins = true;
   for (Track& track : tracks_) {
-    const bool begins = !track.rendition.segments.empty() && !track.rendition.codecs.empty();
-    every_one_begins = every_one_begins && (begins || track.rendition.kind == Rendition::Kind::kSubtitles);
+    const bool text = track.rendition.kind == Rendition::Kind::kSubtitles;
+    const bool begins = !track.rendition.segments.empty() &&
+                        (text ? track.whole && track.waiting.empty() : !track.rendition.codecs.empty());
+    every_one_begins = every_one_begins && begins;
     if (!begins || track.written == track.rendition.segments.size()) continue;
+    track.rendition.complete = text;  // nothing will be added: players need not ask again
     SPOOL_TRY(write_media_playlists(track));
     track.written = track.rendition.segments.size();
   }

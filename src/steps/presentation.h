@@ -23,7 +23,10 @@ class Presentation {
   // kNotFound when an output is missing.
   Result<void> add(const std::string& prefix, const std::vector<MadeRendition>& made);
 
-  // Playlists that grow; the master once every video and audio rendition can begin.
+  // A text track that could not be made: it stands there without a cue, for the master names it.
+  Result<void> add_empty_subtitles(const std::string& name, const std::vector<double>& borders);
+
+  // Playlists that grow; the master once every rendition can begin (a text track: once it is whole).
   Result<void> write_growing();
   // The final ones, and the DASH manifest. Errors: kInternal naming a rendition with a hole.
   Result<void> write_final();

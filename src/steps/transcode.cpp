@@ -20,6 +20,13 @@ Json transcode_schema() {
       "start": {"type": "number", "minimum": 0, "format": "duration"},
       "end": {"type": "number", "exclusiveMinimum": 0, "format": "duration"},
       "surround": {"type": "boolean"},
+      "subtitles": {"type": "array", "maxItems": 32, "items": {
+        "type": "object", "additionalProperties": false, "required": ["input"],
+        "properties": {
+          "input": {"type": "string", "minLength": 1, "maxLength": 4096},
+          "language": {"type": "string", "pattern": "^[a-z]{2,3}$"},
+          "label": {"type": "string", "maxLength": 100},
+          "digest": {"type": "string", "maxLength": 64}}}},
       "destination": {"type": "string", "maxLength": 512},
       "digest": {"type": "string", "maxLength": 64}
     }})");
@@ -40,16 +47,26 @@ Json damage_of(const std::vector<ChildResult>& children) {
   return all;
 }
 
+// What a child made becomes part of the presentation; a text track that could not be made stands there empty.
+Result<void> add(Presentation& presentation, const ChildResult& child, Json& notes) {
+  if (child.kind == "transcode.subtitles" && child.state != State::kSucceeded) {
+    notes.push_back(
+        fmt::format("{} is empty: it could not be made, see job {}", child.name, child.id.text()));
+    SPOOL_ASSIGN(const auto borders, borders_from_json(child.args));
+    return presentation.add_empty_subtitles(child.name, borders);
+  }
+  if (!child.token) return fail(Code::kInternal, fmt::format("{} succeeded without an attempt", child.name));
+  SPOOL_ASSIGN(const auto made, all_made_from_json(child.result));
+  for (std::string& note : notes_from_json(child.result)) notes.push_back(std::move(note));
+  return presentation.add(attempt_prefix(child.id, *child.token), made);
+}
+
 Result<Json> assemble(const Claim& claim, const PublishContext& context) {
   SPOOL_ASSIGN(TranscodePlan plan, plan_from_json(claim.checkpoint));
   const std::string destination = destination_of(claim.args, claim.root, claim.name);
   Presentation presentation(*context.objects, destination, std::move(plan));
-  for (const ChildResult& child : claim.children) {
-    if (!child.token)
-      return fail(Code::kInternal, fmt::format("{} succeeded without an attempt", child.name));
-    SPOOL_ASSIGN(const auto made, all_made_from_json(child.result));
-    SPOOL_TRY(presentation.add(attempt_prefix(child.id, *child.token), made));
-  }
+  Json notes = Json::array();
+  for (const ChildResult& child : claim.children) SPOOL_TRY(add(presentation, child, notes));
   {
     SPOOL_ASSIGN(const FileLock lock, FileLock::lock(context.lock_file));
     SPOOL_TRY(presentation.write_final());
@@ -58,6 +75,7 @@ Result<Json> assemble(const Claim& claim, const PublishContext& context) {
   for (const ChildResult& child : claim.children)
     SPOOL_TRY(context.objects->remove_all(attempts_prefix(child.id)));
   Json result = presentation.summary();
+  for (Json& note : notes) result["notes"].push_back(std::move(note));
   result["damage"] = damage_of(claim.children);
   result["outputs"] = {{"master", "object:" + result["master"].get<std::string>()}};
   result["output"] = "master";
@@ -86,7 +104,7 @@ std::vector<Kind> transcode_kinds(const PublishContext& context) {
   transcode.summary = "An adaptive ladder (HLS and DASH over the same segments)";
   transcode.schema = transcode_schema();
   transcode.inline_phases = {"assemble"};
-  transcode.fan_out = {{"transcode.chunk", "transcode.audio"}, 100'000};
+  transcode.fan_out = {{"transcode.chunk", "transcode.audio", "transcode.subtitles"}, 100'000};
   transcode.run = [context](Attempt& attempt) {
     return attempt.claim().phase == "assemble" ? assemble_transcode(attempt, context)
                                                : plan_transcode(attempt);
@@ -101,9 +119,10 @@ std::vector<Kind> transcode_kinds(const PublishContext& context) {
     kind.internal = true;
     return kind;
   };
-  std::vector<Kind> kinds{std::move(transcode),
-                          part("transcode.chunk", "One interval of a film, all rungs", &transcode_chunk),
-                          part("transcode.audio", "One audio track of a film, whole", &transcode_audio)};
+  std::vector<Kind> kinds{
+      std::move(transcode), part("transcode.chunk", "One interval of a film, all rungs", &transcode_chunk),
+      part("transcode.audio", "One audio track of a film, whole", &transcode_audio),
+      part("transcode.subtitles", "One text track of a film, whole", &transcode_subtitles)};
   if (context.objects != nullptr) {
     const auto growing = std::make_shared<GrowingPresentations>(context);
     for (Kind& kind : kinds)

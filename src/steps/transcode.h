@@ -29,5 +29,6 @@ struct PublishContext {
 [[nodiscard]] Ending assemble_transcode(Attempt& attempt, const PublishContext& context);
 [[nodiscard]] Ending transcode_chunk(Attempt& attempt);
 [[nodiscard]] Ending transcode_audio(Attempt& attempt);
+[[nodiscard]] Ending transcode_subtitles(Attempt& attempt);
 
 }  // namespace spool::steps

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 
-#include "av/input.h"
 #include "media/ladder.h"
 #include "media/plan.h"
+#include "media/probe.h"
 #include "media/timeline.h"
+#include "steps/source_tracks.h"
 #include "steps/transcode.h"
 #include "steps/transcode_shapes.h"
 
@@ -15,66 +16,16 @@ namespace {
 
 using media::Rendition;
 
-struct AudioTrack {
-  int stream = 0;
-  std::string language = "und";
-  std::string title;
-  bool is_default = false;
-};
-
-struct Found {
-  bool video = false;
-  std::vector<AudioTrack> audio;
-};
-
-constexpr std::size_t kMostAudioTracks = 16;
-
-std::string tag(const AVDictionary* metadata, const char* key) {
-  const AVDictionaryEntry* entry = av_dict_get(metadata, key, nullptr, 0);
-  return entry == nullptr ? "" : entry->value;
-}
-
-// Three letters or nothing: it becomes part of a folder's name.
-std::string language_of(const AVStream& stream) {
-  const std::string language = tag(stream.metadata, "language");
-  const bool plain = language.size() == 3 && std::all_of(language.begin(), language.end(),
-                                                         [](char c) { return c >= 'a' && c <= 'z'; });
-  return plain ? language : "und";
-}
-
-Result<Found> look(const ByteSource& source, std::stop_token stop) {
-  av::OpenOptions options;
-  options.stop = std::move(stop);
-  SPOOL_ASSIGN(const av::Input input, av::Input::open(source, options));
-  Found found;
-  found.video = media::pick_video_stream(*input.get()).has_value();
-  for (unsigned i = 0; i < input.get()->nb_streams; ++i) {
-    const AVStream& stream = *input.get()->streams[i];
-    if (stream.codecpar->codec_type != AVMEDIA_TYPE_AUDIO || stream.codecpar->codec_id == AV_CODEC_ID_NONE)
-      continue;
-    if (found.audio.size() == kMostAudioTracks) break;
-    found.audio.push_back({static_cast<int>(i), language_of(stream), tag(stream.metadata, "title"),
-                           (stream.disposition & AV_DISPOSITION_DEFAULT) != 0});
-  }
-  // One default, the first that says so.
-  const auto chosen =
-      std::find_if(found.audio.begin(), found.audio.end(), [](const AudioTrack& t) { return t.is_default; });
-  const auto first = chosen == found.audio.end() ? found.audio.begin() : chosen;
-  for (auto it = found.audio.begin(); it != found.audio.end(); ++it) it->is_default = it == first;
-  if (!found.video && found.audio.empty())
-    return fail(Code::kUnsupported,
-                fmt::format("{}: there is no video and no audio in it that can be decoded", source.name));
-  return found;
-}
-
 struct Planner {
   const Json& args;
   media::Ladder ladder;
-  TranscodePlan plan;
-  std::vector<NewJob> children;
-  std::vector<double> borders;  // of segments, seconds
+  TranscodePlan plan = {};
+  std::vector<NewJob> children = {};
+  std::vector<double> borders = {};  // of segments, seconds
+  std::size_t early = 0;             // children that stand right behind the first
   double audio_weight = 0;
-  std::optional<double> begin_seconds;  // of the film on the source's clock
+  std::optional<double> begin_seconds = {};  // of the film on the source's clock
+  double trimmed_seconds = 0;                // of the film, off its start
 
   NewJob child(std::string kind, std::string name, Json child_args, double weight) const {
     NewJob job;
@@ -100,6 +51,7 @@ struct Planner {
     plan.seconds = static_cast<double>(film.duration) / scale;
     plan.frames = film.frames;
     begin_seconds = film.film.clock.source_seconds(0);
+    trimmed_seconds = static_cast<double>(film.film.clock.origin) / scale;
     for (const media::PlannedRung& rung : film.film.rungs)
       plan.renditions.push_back(video_rendition(film, rung));
     double total = 0;
@@ -136,8 +88,7 @@ struct Planner {
     return weight;
   }
 
-  std::string audio_name(const AudioTrack& track) const {
-    const std::string base = "audio-" + track.language;
+  std::string free_name(const std::string& base) const {
     std::string name = base;
     for (int n = 2; std::any_of(plan.renditions.begin(), plan.renditions.end(),
                                 [&](const auto& r) { return r.name == name; });
@@ -146,14 +97,19 @@ struct Planner {
     return name;
   }
 
-  // Beside the first chunk, for playing begins when both are there.
+  // Right behind the first chunk: playing begins when all that the master playlist names is there.
+  void add_early(NewJob job) {
+    const auto place = std::min<std::size_t>(children.size(), 1 + early++);
+    children.insert(children.begin() + static_cast<std::ptrdiff_t>(place), std::move(job));
+  }
+
   void audio(const AudioTrack& track) {
     Rendition r;
     r.kind = Rendition::Kind::kAudio;
-    r.name = audio_name(track);
+    r.name = free_name("audio-" + track.language);
     r.timescale = 48000;
     r.language = track.language;
-    r.label = track.title.substr(0, 100);
+    r.label = track.title;
     r.is_default = track.is_default;
     r.channels = 2;
     r.sample_rate = 48000;
@@ -171,9 +127,46 @@ struct Planner {
       task["film_seconds"] = plan.seconds;
     }
     NewJob job = child("transcode.audio", r.name, std::move(task), std::max(audio_weight, 1.0));
-    const auto after_first = children.begin() + (children.empty() ? 0 : 1);
-    children.insert(track.is_default ? after_first : children.end(), std::move(job));
+    if (track.is_default)
+      add_early(std::move(job));
+    else
+      children.push_back(std::move(job));
     plan.renditions.push_back(std::move(r));
+  }
+
+  // An embedded track that cannot be made stands there empty: it must not cost the film.
+  void subtitles(const TextTrack& track, Json from, bool optional) {
+    Rendition r;
+    r.kind = Rendition::Kind::kSubtitles;
+    r.name = free_name("subtitles-" + track.language);
+    r.language = track.language;
+    r.label = track.title;
+    r.is_default = track.is_default;
+    r.forced = track.forced;
+    const Json input = from.contains("input") ? from["input"] : args.at("input");
+    from.update({{"name", r.name}, {"borders", borders}, {"film_seconds", plan.seconds}});
+    NewJob job = child("transcode.subtitles", r.name, std::move(from), 1);
+    job.args["input"] = input;
+    job.optional = optional;
+    add_early(std::move(job));
+    plan.renditions.push_back(std::move(r));
+  }
+
+  void all_subtitles(const std::vector<TextTrack>& embedded) {
+    const Json given = args.value("subtitles", Json::array());
+    if (plan.segments == 0) {
+      if (!given.empty() || !embedded.empty())
+        plan.notes.push_back("there is no video: subtitles were left out");
+      return;
+    }
+    for (const TextTrack& track : embedded)
+      subtitles(track, {{"stream", track.stream}, {"begin_seconds", begin_seconds.value_or(0)}}, true);
+    for (const Json& file : given) {
+      TextTrack track;
+      track.language = file.value("language", "und");
+      track.title = media::clean_text(file.value("label", ""), 100);
+      subtitles(track, {{"input", file.at("input")}, {"trimmed_seconds", trimmed_seconds}}, false);
+    }
   }
 };
 
@@ -181,9 +174,10 @@ Result<FanOut> run(Attempt& attempt) {
   const Claim& claim = attempt.claim();
   SPOOL_ASSIGN(const ByteSource source,
                attempt.open_input(claim.args.at("input").get_ref<const std::string&>()));
-  SPOOL_ASSIGN(const Found found, look(source, attempt.stop_token()));
+  SPOOL_ASSIGN(const SourceTracks found, find_tracks(source, attempt.stop_token()));
   SPOOL_ASSIGN(media::Ladder ladder, media::ladder_from_json(claim.args.at("ladder")));
-  Planner planner{claim.args, std::move(ladder), {}, {}, {}, 0, {}};
+  Planner planner{claim.args, std::move(ladder)};
+  planner.plan.notes = found.notes;
   if (found.video) {
     SPOOL_TRY(planner.video(source, attempt.stop_token()));
   } else {
@@ -193,6 +187,7 @@ Result<FanOut> run(Attempt& attempt) {
       return fail(Code::kUnsupported, fmt::format("{}: a film without video cannot be trimmed", source.name));
   }
   for (const AudioTrack& track : found.audio) planner.audio(track);
+  planner.all_subtitles(found.text);
   SPOOL_TRY(attempt.checkpoint(to_json(planner.plan)));
   return FanOut{std::move(planner.children), "assemble", false};
 }

@@ -4,12 +4,16 @@
 
 #include <cctype>
 
+#include "media/probe.h"
+
 namespace spool::steps {
 namespace {
 
 using media::Rendition;
 
 constexpr int kMostSegments = 1 << 20;
+constexpr double kLongestFilm = 1000 * 3600;  // seconds
+constexpr std::size_t kMostNotes = 100;
 
 std::string_view kind_name(Rendition::Kind kind) {
   switch (kind) {
@@ -93,7 +97,7 @@ Result<TranscodePlan> plan_from_json(const Json& value) try {
   value.at("target").get_to(plan.target_seconds);
   value.at("seconds").get_to(plan.seconds);
   value.at("frames").get_to(plan.frames);
-  value.at("notes").get_to(plan.notes);
+  plan.notes = notes_from_json(value);
   if (plan.segments < 0 || plan.segments > kMostSegments || plan.target_seconds < 1)
     return fail(Code::kInvalidArgument,
                 fmt::format("the plan of a transcode has {} segments", plan.segments));
@@ -148,6 +152,31 @@ Result<std::vector<MadeRendition>> all_made_from_json(const Json& result) {
     all.push_back(std::move(made));
   }
   return all;
+}
+
+Result<std::vector<double>> borders_from_json(const Json& args) {
+  const auto bad = [] {
+    return fail(Code::kInvalidArgument, "the borders of a film's segments make no sense");
+  };
+  if (!args.is_object() || !args.contains("borders") || !args["borders"].is_array()) return bad();
+  std::vector<double> borders;
+  for (const Json& item : args["borders"]) {
+    const double at = item.is_number() ? item.get<double>() : -1;
+    const bool follows = borders.empty() ? at == 0 : at > borders.back();
+    if (!follows || !(at < kLongestFilm) || borders.size() == kMostSegments) return bad();
+    borders.push_back(at);
+  }
+  if (borders.empty()) return bad();
+  return borders;
+}
+
+std::vector<std::string> notes_from_json(const Json& result) {
+  std::vector<std::string> notes;
+  if (!result.is_object() || !result.contains("notes") || !result["notes"].is_array()) return notes;
+  for (const Json& note : result["notes"])
+    if (note.is_string() && notes.size() < kMostNotes)
+      notes.push_back(media::clean_text(note.get_ref<const std::string&>()));
+  return notes;
 }
 
 }  // namespace spool::steps

@@ -1,10 +1,10 @@
 // What travels between the jobs of one transcode, as JSON in args, checkpoints and results, and as values
 // here.
 //
-//   transcode            plans (in a child), fans out; publishes as segments come, assembles at the end (both
-//   inline) transcode.chunk      one interval of the film, all rungs transcode.audio      one audio track,
-//   whole transcode.subtitles  one text track, whole transcode.mp4        a progressive file from published
-//   segments
+// - transcode: plans (in a child), fans out; publishes as segments come, assembles at the end (both inline)
+// - transcode.chunk: one interval of the film, all rungs
+// - transcode.audio: one audio track, whole
+// - transcode.subtitles: one text track, whole
 //
 // Results come from children that read hostile media: everything here is checked when it is read.
 #pragma once
@@ -44,5 +44,10 @@ struct MadeRendition {
 [[nodiscard]] Result<MadeRendition> made_from_json(const Json& value);
 // {"renditions": [...]} of a child's result or checkpoint.
 [[nodiscard]] Result<std::vector<MadeRendition>> all_made_from_json(const Json& result);
+
+// {"borders": [...]} of a track's args: where the film's segments begin, in seconds, rising from 0.
+[[nodiscard]] Result<std::vector<double>> borders_from_json(const Json& args);
+// What a child has to say to people ({"notes": [...]}): clean text, a few lines of it.
+[[nodiscard]] std::vector<std::string> notes_from_json(const Json& result);
 
 }  // namespace spool::steps

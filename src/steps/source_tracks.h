@@ -1,0 +1,40 @@
+// SourceTracks: which streams of a source become renditions. Nothing that the file says about itself is
+// believed without bounds: labels are clean text, languages three letters. Thread-safe: no state but the
+// call's.
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace spool::steps {
+
+struct AudioTrack {
+  int stream = 0;
+  std::string language = "und";  // ISO 639-2; part of a folder's name
+  std::string title;
+  bool is_default = false;  // exactly one is
+};
+
+struct TextTrack {
+  int stream = 0;
+  std::string language = "und";
+  std::string title;
+  bool is_default = false;
+  bool forced = false;
+};
+
+struct SourceTracks {
+  bool video = false;
+  std::vector<AudioTrack> audio;
+  std::vector<TextTrack> text;
+  std::vector<std::string> notes;  // for people: what was left out
+};
+
+// Errors: as av::Input::open; kUnsupported when there is neither video nor audio.
+[[nodiscard]] Result<SourceTracks> find_tracks(const ByteSource& source, std::stop_token stop);
+
+}  // namespace spool::steps
