@@ -7,6 +7,7 @@
 #include "media/chunk_reader.h"
 #include "media/prepare.h"
 #include "media/rung_scaler.h"
+#include "media/rung_encoders.h"
 
 namespace spool::media {
 namespace {
@@ -97,15 +98,6 @@ class Placement {
   std::vector<Damage> damage_;
 };
 
-Result<std::vector<RungEncoder>> open_encoders(const ChunkTask& task, const SegmentSink& sink) {
-  std::vector<RungEncoder> encoders;
-  for (const int rung : task.chunk.rungs) {
-    SPOOL_ASSIGN(RungEncoder encoder, RungEncoder::open(task.film, task.chunk, rung, sink));
-    encoders.push_back(std::move(encoder));
-  }
-  return encoders;
-}
-
 }  // namespace
 
 Result<ChunkOutput> encode_chunk(const ByteSource& source, const ChunkTask& task, const ChunkHooks& hooks,
@@ -113,15 +105,16 @@ Result<ChunkOutput> encode_chunk(const ByteSource& source, const ChunkTask& task
   const Film& film = task.film;
   const Chunk& chunk = task.chunk;
   SPOOL_ASSIGN(ChunkReader reader, ChunkReader::open(source, film, chunk, Preparer::reach(film), stop));
-  SPOOL_ASSIGN(std::vector<RungEncoder> encoders, open_encoders(task, hooks.segment));
+  SPOOL_ASSIGN(const std::unique_ptr<RungEncoders> encoders, RungEncoders::start(film, chunk, hooks.segment));
   Preparer preparer(film, film.rungs.front().size);
   RungScaler scaler(film, chunk.rungs.back());
   ChunkOutput output;
 
   const auto encode = [&](const AVFrame& frame, std::int64_t pts) -> Result<void> {
     SPOOL_ASSIGN(const std::vector<AVFrame*> sizes, scaler.scale(frame));
-    for (std::size_t i = 0; i < encoders.size(); ++i)
-      SPOOL_TRY(encoders[i].encode(*sizes[static_cast<std::size_t>(chunk.rungs[i])], pts));
+    std::vector<AVFrame*> wanted;
+    for (const int rung : chunk.rungs) wanted.push_back(sizes[static_cast<std::size_t>(rung)]);
+    SPOOL_TRY(encoders->encode(wanted, pts));
     ++output.frames;
     if (hooks.progress) hooks.progress(output.frames);
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while encoding");
@@ -139,10 +132,8 @@ Result<ChunkOutput> encode_chunk(const ByteSource& source, const ChunkTask& task
     if (decoded.frame == nullptr) break;
   }
   SPOOL_TRY(placement.finish(film));
-  for (RungEncoder& encoder : encoders) {
-    SPOOL_TRY(encoder.finish());
-    output.bytes.push_back(encoder.bytes());
-  }
+  SPOOL_TRY(encoders->finish());
+  output.bytes = encoders->bytes();
   output.damage = std::move(placement).damage();
   return output;
 }

@@ -1,7 +1,7 @@
 // encode_chunk: the frames that a chunk owns, decoded once, filtered once, encoded for each of its rungs.
 //
-// All in the calling thread: chunks run side by side instead. Memory does not grow with the chunk: segments
-// leave through the sink. The frames that come out are exactly those that were planned: where the source has
+// Decoding and filtering in the calling thread, which also calls the hooks; each encoder in one of its own
+// (RungEncoders). Memory does not grow with the chunk: segments leave through the sink. The frames that come out are exactly those that were planned: where the source has
 // a hole, or a frame too many, the last good frame is shown on, and the output says so.
 // docs/decisions/damaged_video.md.
 #pragma once

@@ -21,6 +21,10 @@ constexpr double kOddSegment = 2;         // a segment of less than its length
 constexpr double kLengthDeviation = 1.5;  // per squared GOP
 constexpr double kIdleFrame = 0.3;        // of the last chunk: other cores have nothing left to do meanwhile
 
+// Chunks that are encoded while other cores may have nothing to do.
+constexpr std::size_t kFirstAlone = 2;
+constexpr std::size_t kLastAlone = 3;
+
 // Frames [first, last) of the film, all in one GOP.
 struct Gop {
   std::size_t first = 0;
@@ -179,6 +183,9 @@ void add_chunks(const Planner& p, FilmPlan& plan) {
       add(std::move(chunk), all);
     }
   }
+  const auto count = plan.chunks.size();
+  for (std::size_t i = 0; i < count; ++i)
+    plan.chunks[i].alone = i < kFirstAlone || i + kLastAlone >= count;
 }
 
 }  // namespace

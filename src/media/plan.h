@@ -55,6 +55,7 @@ struct Chunk {
   std::vector<std::int64_t> pts;     // of those frames; empty: one every frame_ticks from `begin`
   std::int64_t preroll = 0;          // frames to decode and throw away
   std::optional<Keyframe> seek;      // nullopt: from the start
+  bool alone = false;                // other cores are likely to have nothing to do beside it
   int first_segment = 0;             // in the film, from 0
   std::uint32_t first_fragment = 1;  // sequence number of its first moof: one for each IDR
   std::vector<PlannedSegment> segments;

@@ -75,6 +75,7 @@ Json to_json(const Chunk& c) {
           {"seek", c.seek ? to_json(*c.seek) : Json()},
           {"first_segment", c.first_segment},
           {"first_fragment", c.first_fragment},
+          {"alone", c.alone},
           {"segments", std::move(segments)}};
 }
 Chunk chunk_from(const Json& j) {
@@ -89,6 +90,7 @@ Chunk chunk_from(const Json& j) {
   if (!j.at("seek").is_null()) c.seek = keyframe_from(j.at("seek"));
   j.at("first_segment").get_to(c.first_segment);
   j.at("first_fragment").get_to(c.first_fragment);
+  j.at("alone").get_to(c.alone);
   for (const Json& s : j.at("segments")) {
     PlannedSegment segment{s.at("pts").get<std::int64_t>(), s.at("duration").get<std::int64_t>(), {}};
     segment.idr = times_from(s.at("idr"), segment.pts);

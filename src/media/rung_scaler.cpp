@@ -81,23 +81,28 @@ Result<void> RungScaler::open(Step& step, const AVFrame& from) {
   return {};
 }
 
+Result<AVFrame*> RungScaler::free_frame(Step& step) {
+  for (const av::Frame& frame : step.frames)
+    if (av_frame_is_writable(frame.get()) != 0) return frame.get();
+  av::Frame frame = av::make_frame();
+  frame->format = AV_PIX_FMT_YUV420P;
+  frame->width = step.size.width;
+  frame->height = step.size.height;
+  if (const int err = av_frame_get_buffer(frame.get(), 0); err < 0) return av::fail_av(err, "a frame");
+  step.frames.push_back(std::move(frame));
+  return step.frames.back().get();
+}
+
 Result<AVFrame*> RungScaler::run(Step& step, const AVFrame& from) {
   if (!step.scaler || step.from_width != from.width || step.from_height != from.height ||
       step.from_format != from.format || step.from_range != from.color_range)
     SPOOL_TRY(open(step, from));
-  // An encoder may still hold the frame before: then it gets a new one.
-  if (!step.frame || av_frame_is_writable(step.frame.get()) == 0) {
-    step.frame = av::make_frame();
-    step.frame->format = AV_PIX_FMT_YUV420P;
-    step.frame->width = step.size.width;
-    step.frame->height = step.size.height;
-    if (const int err = av_frame_get_buffer(step.frame.get(), 0); err < 0) return av::fail_av(err, "a frame");
-  }
-  const int lines = sws_scale(step.scaler.get(), from.data, from.linesize, 0, from.height, step.frame->data,
-                              step.frame->linesize);
+  SPOOL_ASSIGN(AVFrame* const to, free_frame(step));
+  const int lines =
+      sws_scale(step.scaler.get(), from.data, from.linesize, 0, from.height, to->data, to->linesize);
   if (lines != step.size.height) return fail(Code::kInternal, fmt::format("scaling gave {} lines", lines));
-  step.frame->color_range = AVCOL_RANGE_MPEG;
-  return step.frame.get();
+  to->color_range = AVCOL_RANGE_MPEG;
+  return to;
 }
 
 Result<std::vector<AVFrame*>> RungScaler::scale(const AVFrame& source) {

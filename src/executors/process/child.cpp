@@ -83,13 +83,13 @@ void Child::send(const FromManager& message, UniqueFd descriptor) {
 }
 
 void Child::kill() {
-  // The one inside first: then the sandbox around it ends by itself, even if this process is stopped in
-  // between.
-  if (inner_) signal_pidfd(inner_.get(), SIGKILL);
-  // The group and not bwrap alone: while bwrap still builds the sandbox, its second process is not yet tied
-  // to the life of the first, and would wait for it for ever. The group's number is taken until bwrap is
-  // reaped.
-  if (!reaped_) ::kill(-process_.pid, SIGKILL);
+  // The one inside: then the sandbox around it ends by itself and is reaped in order, so that its CPU time is
+  // counted. While bwrap still builds the sandbox, its second process is not yet tied to the life of the
+  // first and would wait for it for ever: then the whole group, whose number is taken until bwrap is reaped.
+  if (inner_)
+    signal_pidfd(inner_.get(), SIGKILL);
+  else if (!reaped_)
+    ::kill(-process_.pid, SIGKILL);
 }
 
 std::optional<ProcessStats> Child::stats() const {

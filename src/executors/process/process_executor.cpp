@@ -51,10 +51,6 @@ class ProcessExecutor::Core final : public ChildListener {
     if (!loop_) return;
     loop_->stop();
     thread_.join();
-    files_.reset();
-    for (auto& [child, slot] : pool_)
-      if (slot.run) end(*slot.run->claim(), Released{}, slot.run->usage({}), slot.child->log().text());
-    pool_.clear();
   }
 
   void start(std::shared_ptr<const Claim> claim, const Kind& kind) {
@@ -85,6 +81,17 @@ class ProcessExecutor::Core final : public ChildListener {
         broken_.message += "; or --unsafe-no-sandbox, for files that you trust";
     }
     loop_->run([this] { return tick(); });
+    finish_all();
+  }
+
+  // On this thread, for the kernel kills its children when it ends, and then nobody counts their CPU time.
+  void finish_all() {
+    files_.reset();
+    for (auto& [child, slot] : pool_) {
+      if (slot.run) end(*slot.run->claim(), Released{}, slot.run->usage({}), slot.child->log().text());
+      slot.child->kill();
+    }
+    pool_.clear();
   }
 
   Clock::time_point tick() {
