@@ -37,7 +37,7 @@ struct Options {
   std::string input, output, ladder = "web", speed = "fast", start, end;
   std::vector<std::string> subtitles;
   int slots = 0;
-  bool surround = false, unsafe_no_sandbox = false;
+  bool surround = false, mp4 = false, unsafe_no_sandbox = false;
 };
 
 // The same bytes are promised for one build and one set of library versions: both are part of the job's
@@ -119,6 +119,7 @@ Result<NewJob> make_job(const Options& options, const std::string& digest,
               {"destination", ""},      {"digest", digest}};
   SPOOL_TRY(add_time(job.args, "start", options.start));
   SPOOL_TRY(add_time(job.args, "end", options.end));
+  if (options.mp4) job.args["mp4"] = true;
   if (!subtitles.empty()) job.args["subtitles"] = to_json(subtitles);
   job.id = Uuid::from_digest_of(build_identity() + to_text(job.args));
   return job;
@@ -259,6 +260,8 @@ void add_transcode(CLI::App& app, Context& context) {
       ->allow_extra_args(false)
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_flag("--mp4", options->mp4,
+                    "Also one progressive file, video.mp4, and its sound alone, audio.m4a");
   command->add_flag("--surround", options->surround, "Keep more than two audio channels");
   command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox,
                     "Decode without a sandbox (only for files you trust)");

@@ -218,6 +218,24 @@ TEST(Rules, AFileMustStandInTheArgsAsAWhole) {
   EXPECT_FALSE(may_open(claim, "object:any"));
 }
 
+TEST(Rules, WhatAJobsArgsDoNotNameIsNotHandedOnToItsChildren) {
+  Kind kind;
+  kind.name = "transcode";
+  kind.fan_out = {{"transcode.chunk"}, 10};
+  Claim claim;
+  claim.args = {{"input", "object:films/a.mp4"}};
+  for (const auto& [input, good] :
+       {std::pair("object:films/a.mp4", true), std::pair("object:films/b.mp4", false),
+        std::pair("object:films/", false), std::pair("file:/etc/shadow", false)}) {
+    FanOut fan_out;
+    fan_out.children.resize(1);
+    fan_out.children[0].kind = "transcode.chunk";
+    fan_out.children[0].args = {{"input", input}};
+    Ending ending = fan_out;
+    EXPECT_EQ(check_ending(ending, claim, kind).has_value(), good) << input;
+  }
+}
+
 TEST(Rules, OutputNamesAreRelativeAndPlain) {
   for (const char* good : {"a", "a/b.m4s", "720p/..hidden", "a b"})
     EXPECT_TRUE(check_output_name(good)) << good;

@@ -3,18 +3,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include "queue/input_references.h"
+
 namespace spool::steps {
 namespace {
 
 constexpr std::string_view kOurs = ".spool/";
-
-bool stands_in(const Json& value, std::string_view reference) {
-  if (value.is_string()) return value.get_ref<const std::string&>() == reference;
-  if (!value.is_structured()) return false;
-  for (const Json& item : value)
-    if (stands_in(item, reference)) return true;
-  return false;
-}
 
 }  // namespace
 
@@ -26,7 +20,7 @@ std::string attempt_prefix(const Uuid& job, const Token& token) {
 }
 
 Result<UniqueFd> FolderAttemptFiles::open_input(const Claim& claim, std::string_view reference) {
-  if (!stands_in(claim.args, reference))
+  if (!names_input(claim.args, reference))
     return fail(Code::kPermissionDenied, fmt::format("'{}' is not an input of this job", reference));
   if (const auto it = rules_.named.find(reference); it != rules_.named.end())
     return open_file(it->second, O_RDONLY);

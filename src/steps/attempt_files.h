@@ -1,8 +1,8 @@
 // How attempts reach bytes: inputs by reference, outputs below the attempt's own prefix of the object store.
 //
-// References: "object:KEY"; "file:/absolute/path" where the operator allows it; and names that the program
-// itself gave to a file of its command line ("source:0"). Only what stands in the job's args can be opened: a
-// child that was taken over can ask for nothing else. Thread-safe.
+// References: "object:KEY"; "object:FOLDER/" for every object below it; "file:/absolute/path" where the
+// operator allows it; and names that the program itself gave to a file of its command line ("source:0"). Only
+// what the job's args name can be opened (queue/input_references.h). Thread-safe.
 #pragma once
 
 #include <filesystem>

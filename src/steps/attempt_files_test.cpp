@@ -21,6 +21,19 @@ class AttemptFilesTest : public testing::Test {
   std::unique_ptr<FolderStore> objects_ = FolderStore::at(folder_.path() / "objects").value();
 };
 
+TEST_F(AttemptFilesTest, AFolderInTheArgsStandsForWhatIsBelowIt) {
+  for (const char* key : {"out/720p/00001.m4s", "out/720p-secret/a", ".spool/attempts/a"})
+    ASSERT_TRUE(objects_->put(key, bytes("a")));
+  FolderAttemptFiles files(*objects_, {});
+  const Claim c = claim({{"video", {{"folder", "object:out/720p/"}}}});
+  EXPECT_TRUE(files.open_input(c, "object:out/720p/00001.m4s"));
+  for (const char* other : {"object:out/720p-secret/a", "object:out/", "object:out/720p/../720p-secret/a",
+                            "object:out/720p/", "file:/etc/passwd"})
+    EXPECT_FALSE(files.open_input(c, other)) << other;
+  EXPECT_FALSE(files.open_input(claim({{"folder", "object:.spool/"}}), "object:.spool/attempts/a"));
+  EXPECT_FALSE(files.open_input(claim({{"folder", "file:/etc/"}}), "file:/etc/passwd"));
+}
+
 TEST_F(AttemptFilesTest, OnlyWhatStandsInTheArgsCanBeOpened) {
   ASSERT_TRUE(objects_->put("films/a.mp4", bytes("a")));
   ASSERT_TRUE(objects_->put("films/b.mp4", bytes("b")));

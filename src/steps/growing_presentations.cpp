@@ -17,7 +17,7 @@ Result<void> GrowingPresentations::grow(Store& store, const Uuid& id) {
   // us.
   SPOOL_ASSIGN(const FileLock lock, FileLock::lock(context_.lock_file));
   SPOOL_ASSIGN(const Job parent, store.get(id));
-  if (parent.state != State::kWaiting || parent.phase != "assemble") {
+  if (parent.state != State::kWaiting || parent.phase != kAssemblePhase) {
     growing_.erase(id);
     return {};
   }

@@ -49,33 +49,50 @@ Result<void> Presentation::place(const std::string& prefix, const MadeRendition&
   return {};
 }
 
+Result<Presentation::Track*> Presentation::planned(const MadeRendition& made) {
+  Track* track = find(made.name);
+  if (track == nullptr)
+    return fail(Code::kInvalidArgument,
+                fmt::format("a child reported '{}', which was not planned", made.name));
+  if (track->rendition.kind == Rendition::Kind::kVideo &&
+      made.first_segment + static_cast<int>(made.segments.size()) > plan_.segments)
+    return fail(Code::kInvalidArgument,
+                fmt::format("{}: a child reported segments beyond the plan", made.name));
+  return track;
+}
+
+void Presentation::take(const MadeRendition& made, Track& track) {
+  if (!made.codecs.empty()) track.rendition.codecs = made.codecs;
+  if (made.sample_rate > 0) {
+    track.rendition.sample_rate = made.sample_rate;
+    track.rendition.timescale = static_cast<std::uint32_t>(made.sample_rate);
+    track.rendition.channels = made.channels;
+  }
+  auto& segments = track.rendition.segments;
+  for (std::size_t i = 0; i < made.segments.size(); ++i)
+    if (const int index = made.first_segment + static_cast<int>(i);
+        index >= static_cast<int>(segments.size()))
+      track.waiting.emplace(index, made.segments[i]);
+  for (auto it = track.waiting.begin();
+       it != track.waiting.end() && it->first == static_cast<int>(segments.size());
+       it = track.waiting.erase(it))
+    segments.push_back(std::move(it->second));
+  track.whole = track.whole || made.complete;
+}
+
 Result<void> Presentation::add(const std::string& prefix, const std::vector<MadeRendition>& all) {
   for (const MadeRendition& made : all) {
-    Track* track = find(made.name);
-    if (track == nullptr)
-      return fail(Code::kInvalidArgument,
-                  fmt::format("a child reported '{}', which was not planned", made.name));
-    if (track->rendition.kind == Rendition::Kind::kVideo &&
-        made.first_segment + static_cast<int>(made.segments.size()) > plan_.segments)
-      return fail(Code::kInvalidArgument,
-                  fmt::format("{}: a child reported segments beyond the plan", made.name));
+    SPOOL_ASSIGN(Track* const track, planned(made));
     SPOOL_TRY(place(prefix, made, *track));
-    if (!made.codecs.empty()) track->rendition.codecs = made.codecs;
-    if (made.sample_rate > 0) {
-      track->rendition.sample_rate = made.sample_rate;
-      track->rendition.timescale = static_cast<std::uint32_t>(made.sample_rate);
-      track->rendition.channels = made.channels;
-    }
-    auto& segments = track->rendition.segments;
-    for (std::size_t i = 0; i < made.segments.size(); ++i)
-      if (const int index = made.first_segment + static_cast<int>(i);
-          index >= static_cast<int>(segments.size()))
-        track->waiting.emplace(index, made.segments[i]);
-    for (auto it = track->waiting.begin();
-         it != track->waiting.end() && it->first == static_cast<int>(segments.size());
-         it = track->waiting.erase(it))
-      segments.push_back(std::move(it->second));
-    track->whole = track->whole || made.complete;
+    take(made, *track);
+  }
+  return {};
+}
+
+Result<void> Presentation::add_placed(const std::vector<MadeRendition>& all) {
+  for (const MadeRendition& made : all) {
+    SPOOL_ASSIGN(Track* const track, planned(made));
+    take(made, *track);
   }
   return {};
 }

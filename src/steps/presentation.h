@@ -23,6 +23,8 @@ class Presentation {
   // kNotFound when an output is missing.
   Result<void> add(const std::string& prefix, const std::vector<MadeRendition>& made);
 
+  // The same of what was added, and put in its place, by an earlier phase.
+  Result<void> add_placed(const std::vector<MadeRendition>& made);
   // A text track that could not be made: it stands there without a cue, for the master names it.
   Result<void> add_empty_subtitles(const std::string& name, const std::vector<double>& borders);
 
@@ -34,6 +36,9 @@ class Presentation {
   // What is playable by now: keys of the master (if it is there) and of the lowest rung's playlist.
   [[nodiscard]] Json playable() const;
   [[nodiscard]] Json summary() const;
+  // With the segments that are known; video first, highest first.
+  [[nodiscard]] std::vector<media::Rendition> renditions() const;
+  [[nodiscard]] std::string key(const std::string& name) const;
 
  private:
   struct Track {
@@ -43,12 +48,13 @@ class Presentation {
     std::size_t written = 0;                        // segments in the playlist on disk
   };
   Track* find(const std::string& name);
+  // Errors: kInvalidArgument for what was not planned.
+  Result<Track*> planned(const MadeRendition& made);
+  static void take(const MadeRendition& made, Track& track);
   Result<void> place(const std::string& prefix, const MadeRendition& made, const Track& track);
   Result<void> place_one(const std::string& prefix, const std::string& name, std::int64_t bytes);
   Result<void> put(const std::string& name, const std::string& text);
   Result<void> write_media_playlists(const Track& track);
-  [[nodiscard]] std::vector<media::Rendition> renditions() const;
-  [[nodiscard]] std::string key(const std::string& name) const;
 
   ObjectStore& objects_;
   const std::string destination_;

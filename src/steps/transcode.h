@@ -24,11 +24,17 @@ struct PublishContext {
 // Where a job's finished outputs go: its args' destination, or a folder of its own.
 [[nodiscard]] std::string destination_of(const Json& args, const Uuid& root, const std::string& name);
 
+// The phases of a transcode after its planning.
+inline constexpr char kAssemblePhase[] = "assemble";
+inline constexpr char kFinishPhase[] = "finish";
+
 // The handlers; each in the file of its name.
 [[nodiscard]] Ending plan_transcode(Attempt& attempt);
 [[nodiscard]] Ending assemble_transcode(Attempt& attempt, const PublishContext& context);
+[[nodiscard]] Ending finish_transcode(Attempt& attempt, const PublishContext& context);
 [[nodiscard]] Ending transcode_chunk(Attempt& attempt);
 [[nodiscard]] Ending transcode_audio(Attempt& attempt);
 [[nodiscard]] Ending transcode_subtitles(Attempt& attempt);
+[[nodiscard]] Ending transcode_mp4(Attempt& attempt);
 
 }  // namespace spool::steps

@@ -189,7 +189,7 @@ Result<FanOut> run(Attempt& attempt) {
   for (const AudioTrack& track : found.audio) planner.audio(track);
   planner.all_subtitles(found.text);
   SPOOL_TRY(attempt.checkpoint(to_json(planner.plan)));
-  return FanOut{std::move(planner.children), "assemble", false};
+  return FanOut{std::move(planner.children), kAssemblePhase, false};
 }
 
 }  // namespace

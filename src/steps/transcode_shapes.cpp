@@ -154,6 +154,30 @@ Result<std::vector<MadeRendition>> all_made_from_json(const Json& result) {
   return all;
 }
 
+Json to_json(const Mp4Task& task) {
+  Json out = Json::object();
+  const auto add = [&](const char* name, const std::optional<PublishedTrack>& track) {
+    if (track) out[name] = {{"folder", track->folder}, {"segments", track->segments}};
+  };
+  add("video", task.video);
+  add("audio", task.audio);
+  return out;
+}
+
+Result<Mp4Task> mp4_task_from_json(const Json& value) try {
+  Mp4Task task;
+  const auto read = [&](const char* name, std::optional<PublishedTrack>& track) {
+    if (!value.contains(name)) return true;
+    track = {value.at(name).at("folder").get<std::string>(), value.at(name).at("segments").get<int>()};
+    return track->segments > 0 && track->segments <= kMostSegments;
+  };
+  if (!read("video", task.video) || !read("audio", task.audio) || (!task.video && !task.audio))
+    return fail(Code::kInvalidArgument, "the args of transcode.mp4 name nothing to put together");
+  return task;
+} catch (const Json::exception& e) {
+  return fail(Code::kInvalidArgument, fmt::format("the args of transcode.mp4 are malformed: {}", e.what()));
+}
+
 Result<std::vector<double>> borders_from_json(const Json& args) {
   const auto bad = [] {
     return fail(Code::kInvalidArgument, "the borders of a film's segments make no sense");

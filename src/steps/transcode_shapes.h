@@ -5,11 +5,13 @@
 // - transcode.chunk: one interval of the film, all rungs
 // - transcode.audio: one audio track, whole
 // - transcode.subtitles: one text track, whole
+// - transcode.mp4: progressive files out of published segments, when all else is done
 //
 // Results come from children that read hostile media: everything here is checked when it is read.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,19 @@ struct MadeRendition {
 [[nodiscard]] Result<MadeRendition> made_from_json(const Json& value);
 // {"renditions": [...]} of a child's result or checkpoint.
 [[nodiscard]] Result<std::vector<MadeRendition>> all_made_from_json(const Json& result);
+
+// What transcode.mp4 puts together: a published rendition.
+struct PublishedTrack {
+  std::string folder;  // a reference to all that is in it: "object:out/1080p/"
+  int segments = 0;
+};
+struct Mp4Task {
+  std::optional<PublishedTrack> video, audio;  // at least one of them
+};
+inline constexpr char kMp4Name[] = "video.mp4";  // video and audio, when there is video
+inline constexpr char kM4aName[] = "audio.m4a";  // audio, when there is audio
+[[nodiscard]] Json to_json(const Mp4Task& task);
+[[nodiscard]] Result<Mp4Task> mp4_task_from_json(const Json& value);
 
 // {"borders": [...]} of a track's args: where the film's segments begin, in seconds, rising from 0.
 [[nodiscard]] Result<std::vector<double>> borders_from_json(const Json& args);

@@ -7,6 +7,7 @@
 
 #include "executors/process/ending_codec.h"
 #include "executors/process/fields.h"
+#include "queue/input_references.h"
 
 namespace spool::process {
 namespace {
@@ -58,17 +59,13 @@ Result<FromManager> run_from(Fields& fields) {
   return Run{std::move(found)};
 }
 
-bool holds(const Json& value, std::string_view text) {
-  if (value.is_string()) return value.get_ref<const std::string&>() == text;
-  if (!value.is_structured()) return false;
-  return std::any_of(value.begin(), value.end(), [&](const Json& part) { return holds(part, text); });
-}
-
 using Files = std::set<std::string_view>;
 
 void collect_files(const Json& value, Files& into) {
   if (value.is_string()) {
-    if (const auto& text = value.get_ref<const std::string&>(); text.starts_with("file:")) into.insert(text);
+    if (const auto& text = value.get_ref<const std::string&>();
+        text.starts_with("file:") || text.starts_with("object:"))
+      into.insert(text);
   } else if (value.is_structured()) {
     for (const Json& part : value) collect_files(part, into);
   }
@@ -195,7 +192,7 @@ Result<void> check_ending(Ending& ending, const Claim& claim, const Kind& kind) 
 }
 
 bool may_open(const Claim& claim, std::string_view reference) {
-  return holds(claim.args, reference);
+  return names_input(claim.args, reference);
 }
 
 Result<void> check_output_name(std::string_view name) {

@@ -92,7 +92,7 @@ class FrameReader {
 // The children's owner is set to the claim's. Errors: kInvalidArgument, kLimitExceeded, kPermissionDenied.
 [[nodiscard]] Result<void> check_ending(Ending& ending, const Claim& claim, const Kind& kind);
 
-// True when the attempt may open it: only what stands, as a whole string, somewhere in the args.
+// True when the attempt may open it: see queue/input_references.h.
 [[nodiscard]] bool may_open(const Claim& claim, std::string_view reference);
 // Relative, without "..", empty parts, control characters or a trailing slash.
 [[nodiscard]] Result<void> check_output_name(std::string_view name);
