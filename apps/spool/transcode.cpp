@@ -37,6 +37,7 @@ struct Options {
   std::string input, output, ladder = "web", speed = "fast", start, end;
   std::vector<std::string> subtitles;
   int slots = 0;
+  std::optional<double> loudness;
   bool surround = false, mp4 = false, unsafe_no_sandbox = false;
 };
 
@@ -119,6 +120,7 @@ Result<NewJob> make_job(const Options& options, const std::string& digest,
               {"destination", ""},      {"digest", digest}};
   SPOOL_TRY(add_time(job.args, "start", options.start));
   SPOOL_TRY(add_time(job.args, "end", options.end));
+  if (options.loudness) job.args["loudness"] = *options.loudness;
   if (options.mp4) job.args["mp4"] = true;
   if (!subtitles.empty()) job.args["subtitles"] = to_json(subtitles);
   job.id = Uuid::from_digest_of(build_identity() + to_text(job.args));
@@ -260,6 +262,11 @@ void add_transcode(CLI::App& app, Context& context) {
       ->allow_extra_args(false)
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
+      ->add_option("--loudness", options->loudness,
+                   "Bring each audio track to this loudness in LUFS (-16), with one gain")
+      ->check(CLI::Range(-40.0, -5.0))
+      ->type_name("LUFS");
   command->add_flag("--mp4", options->mp4,
                     "Also one progressive file, video.mp4, and its sound alone, audio.m4a");
   command->add_flag("--surround", options->surround, "Keep more than two audio channels");

@@ -16,17 +16,6 @@ namespace {
 
 constexpr double kFillUpSeconds = 0.5;
 
-// Rates that every AAC player plays: the source's where it is one, else the nearest family.
-int rate_for(int source_rate) {
-  if (source_rate == 44100 || source_rate == 48000) return source_rate;
-  return source_rate > 11025 && source_rate % 11025 == 0 ? 44100 : 48000;
-}
-
-int channels_for(int source_channels, bool keep) {
-  if (source_channels <= 2) return std::max(source_channels, 1);
-  return keep ? std::min(source_channels == 4 ? 4 : source_channels, 6) : 2;
-}
-
 std::int64_t bits_for(const AudioTask& task, int channels) {
   if (channels == 1) return task.bits_per_second * 3 / 4;
   return task.bits_per_second * channels / 2;
@@ -132,6 +121,13 @@ class Encoding {
 
 }  // namespace
 
+AudioWindow window_of(const AudioTask& task, double first_seconds, int rate) {
+  AudioWindow window;
+  window.begin_seconds = task.begin_seconds.value_or(first_seconds);
+  if (task.cut && task.film_seconds) window.most = std::llround(*task.film_seconds * rate);
+  return window;
+}
+
 Result<AudioReport> encode_audio(ByteSource source, const AudioTask& task, const AudioSink& sink,
                                  std::stop_token stop) {
   const std::string name = source.name;
@@ -140,18 +136,17 @@ Result<AudioReport> encode_audio(ByteSource source, const AudioTask& task, const
   if (!first)
     return fail(Code::kCorruptInput, fmt::format("{}: no sound could be decoded from its audio track", name));
 
-  const AVFrame& sound = *first->frame;
-  const AudioShape shape{rate_for(sound.sample_rate),
-                         channels_for(sound.ch_layout.nb_channels, task.keep_channels),
-                         std::pow(10.0, task.gain_db / 20)};
+  AudioShape shape = shape_for(*first->frame, task.keep_channels);
+  shape.gain = std::pow(10.0, task.gain_db / 20);
   SPOOL_ASSIGN(auto encoder, open_encoder(shape.rate, shape.channels, bits_for(task, shape.channels)));
   Encoding encoding(task, sink, std::move(encoder));
   SPOOL_ASSIGN(const AudioFormat format, encoding.format(task));
   SPOOL_TRY(sink.format(format));
 
-  AudioPlacement placement(shape, task.begin_seconds.value_or(first->seconds.value_or(0)));
+  const AudioWindow window = window_of(task, first->seconds.value_or(0), shape.rate);
+  const std::int64_t most = window.most;
+  AudioPlacement placement(shape, window.begin_seconds);
   const auto film = [&](double seconds) { return std::llround(seconds * shape.rate); };
-  const std::int64_t most = task.cut && task.film_seconds ? film(*task.film_seconds) : INT64_MAX;
   for (auto decoded = std::move(first); decoded && placement.placed() < most;) {
     if (stop.stop_requested())
       return fail(Code::kCancelled, fmt::format("{}: stopped while encoding audio", name));

@@ -38,6 +38,13 @@ struct AudioTask {
   double segment_seconds = 4;
 };
 
+// Which part of a track is heard, known when its first sample is.
+struct AudioWindow {
+  double begin_seconds = 0;       // on the source's clock
+  std::int64_t most = INT64_MAX;  // samples; nothing beyond
+};
+[[nodiscard]] AudioWindow window_of(const AudioTask& task, double first_seconds, int rate);
+
 struct AudioFormat {
   Bytes init;               // segment
   std::string codecs;       // RFC 6381

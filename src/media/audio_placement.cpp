@@ -19,7 +19,21 @@ constexpr std::size_t kDriftFrames = 24;                // about half a second
 constexpr std::int64_t kMostHoleSeconds = 24LL * 3600;  // a lying timestamp must not fill the disk
 constexpr std::size_t kCompactAt = 1 << 16;
 
+int rate_for(int source_rate) {
+  if (source_rate == 44100 || source_rate == 48000) return source_rate;
+  return source_rate > 11025 && source_rate % 11025 == 0 ? 44100 : 48000;
+}
+
+int channels_for(int source_channels, bool keep) {
+  if (source_channels <= 2) return std::max(source_channels, 1);
+  return keep ? std::min(source_channels == 4 ? 4 : source_channels, 6) : 2;
+}
+
 }  // namespace
+
+AudioShape shape_for(const AVFrame& sound, bool keep_channels) {
+  return {rate_for(sound.sample_rate), channels_for(sound.ch_layout.nb_channels, keep_channels), 1};
+}
 
 AudioPlacement::AudioPlacement(AudioShape shape, double begin_seconds)
     : shape_(shape), begin_(begin_seconds), samples_(static_cast<std::size_t>(shape.channels)) {}

@@ -20,6 +20,10 @@ struct AudioShape {
   double gain = 1;  // linear, fixed
 };
 
+// What a track becomes: its rate where AAC players play it, else the nearest of the family; mono, stereo, or
+// on request more.
+[[nodiscard]] AudioShape shape_for(const AVFrame& sound, bool keep_channels);
+
 // A stretch where the source had no sound and silence was put.
 struct SilenceFilled {
   double at_seconds = 0;  // on the presentation's clock

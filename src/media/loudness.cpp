@@ -17,19 +17,23 @@ extern "C" {
 namespace spool::media {
 namespace {
 
-constexpr int kRate = 48000;
 constexpr int kBlock = 4800;
 constexpr double kSilence = -69.9;
 
 // abuffer -> ebur128 -> abuffersink; the filter writes its running results on its frames.
 class Meter {
  public:
-  Result<void> open() {
+  Result<void> open(const AudioShape& shape) {
+    channels_ = shape.channels;
+    AVChannelLayout layout{};
+    av_channel_layout_default(&layout, shape.channels);
+    char layout_name[64] = {};
+    av_channel_layout_describe(&layout, layout_name, sizeof layout_name);
     graph_.reset(avfilter_graph_alloc());
     graph_->nb_threads = 1;
     AVFilterContext* meter = nullptr;
-    const std::string format =
-        fmt::format("sample_rate={0}:sample_fmt=fltp:channel_layout=stereo:time_base=1/{0}", kRate);
+    const std::string format = fmt::format(
+        "sample_rate={0}:sample_fmt=fltp:channel_layout={1}:time_base=1/{0}", shape.rate, layout_name);
     int err = avfilter_graph_create_filter(&in_, avfilter_get_by_name("abuffer"), "in", format.c_str(),
                                            nullptr, graph_.get());
     if (err >= 0)
@@ -69,24 +73,28 @@ class Meter {
     };
     result_.integrated_lufs = value("lavfi.r128.I", result_.integrated_lufs);
     result_.range_lu = value("lavfi.r128.LRA", result_.range_lu);
-    const double peak =
-        std::max(value("lavfi.r128.true_peaks_ch0", 0), value("lavfi.r128.true_peaks_ch1", 0));
+    double peak = 0;
+    for (int i = 0; i < channels_; ++i)
+      peak = std::max(peak, value(fmt::format("lavfi.r128.true_peaks_ch{}", i).c_str(), 0));
     if (peak > 0) result_.true_peak_dbtp = std::max(result_.true_peak_dbtp, 20 * std::log10(peak));
   }
 
   av::FilterGraph graph_;
   AVFilterContext *in_ = nullptr, *out_ = nullptr;
+  int channels_ = 2;
   Loudness result_;
 };
 
-Result<void> measure(AudioPlacement& placement, Meter& meter, std::int64_t& at, bool all) {
+// Whole blocks of what is ready, or with `all` the rest too; nothing beyond the window.
+Result<void> measure(AudioPlacement& placement, const AudioShape& shape, Meter& meter, std::int64_t& at,
+                     bool all) {
   while (placement.ready() >= kBlock || (all && placement.ready() > 0)) {
     const auto frame = av::make_frame();
     frame->nb_samples = static_cast<int>(std::min<std::int64_t>(placement.ready(), kBlock));
     frame->format = AV_SAMPLE_FMT_FLTP;
-    frame->sample_rate = kRate;
+    frame->sample_rate = shape.rate;
     frame->pts = at;
-    av_channel_layout_default(&frame->ch_layout, 2);
+    av_channel_layout_default(&frame->ch_layout, shape.channels);
     if (const int err = av_frame_get_buffer(frame.get(), 0); err < 0)
       return av::fail_av(err, "the loudness meter");
     placement.take(frame->nb_samples, *frame);
@@ -99,23 +107,35 @@ Result<void> measure(AudioPlacement& placement, Meter& meter, std::int64_t& at, 
 }  // namespace
 
 Result<Loudness> measure_loudness(ByteSource source, int stream, std::stop_token stop) {
+  AudioTask task;
+  task.stream = stream;
+  return measure_loudness(std::move(source), task, {}, std::move(stop));
+}
+
+Result<Loudness> measure_loudness(ByteSource source, const AudioTask& task,
+                                  const std::function<void(double fraction)>& progress,
+                                  std::stop_token stop) {
   const std::string name = source.name;
-  SPOOL_ASSIGN(auto reader, AudioReader::open(std::move(source), stream, stop));
+  SPOOL_ASSIGN(auto reader, AudioReader::open(std::move(source), task.stream, stop));
   SPOOL_ASSIGN(auto decoded, reader.next());
-  if (!decoded) return fail(Code::kCorruptInput, fmt::format("{}: no sound could be decoded", name));
+  if (!decoded)
+    return fail(Code::kCorruptInput, fmt::format("{}: no sound could be decoded from its audio track", name));
+  const AudioShape shape = shape_for(*decoded->frame, task.keep_channels);
+  const AudioWindow window = window_of(task, decoded->seconds.value_or(0), shape.rate);
   Meter meter;
-  SPOOL_TRY(meter.open());
-  AudioPlacement placement({.rate = kRate, .channels = 2, .gain = 1}, decoded->seconds.value_or(0));
+  SPOOL_TRY(meter.open(shape));
+  AudioPlacement placement(shape, window.begin_seconds);
   std::int64_t at = 0;
-  while (decoded) {
+  while (decoded && placement.placed() < window.most) {
     if (stop.stop_requested())
       return fail(Code::kCancelled, fmt::format("{}: stopped while measuring loudness", name));
     SPOOL_TRY(placement.add(*decoded));
-    SPOOL_TRY(measure(placement, meter, at, false));
+    if (placement.placed() < window.most) SPOOL_TRY(measure(placement, shape, meter, at, false));
+    if (progress) progress(reader.fraction());
     SPOOL_ASSIGN(decoded, reader.next());
   }
-  SPOOL_TRY(placement.finish(0, INT64_MAX));
-  SPOOL_TRY(measure(placement, meter, at, true));
+  SPOOL_TRY(placement.finish(0, window.most));
+  SPOOL_TRY(measure(placement, shape, meter, at, true));
   SPOOL_TRY(meter.feed(nullptr));
   return meter.result();
 }

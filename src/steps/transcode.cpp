@@ -19,6 +19,7 @@ Json transcode_schema() {
       "end": {"type": "number", "exclusiveMinimum": 0, "format": "duration"},
       "surround": {"type": "boolean"},
       "mp4": {"type": "boolean"},
+      "loudness": {"type": "number", "minimum": -40, "maximum": -5},
       "subtitles": {"type": "array", "maxItems": 32, "items": {
         "type": "object", "additionalProperties": false, "required": ["input"],
         "properties": {

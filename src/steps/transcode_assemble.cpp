@@ -31,6 +31,19 @@ Json damage_of(const std::vector<ChildResult>& children) {
   return all;
 }
 
+// {NAME: {"integrated_lufs", "true_peak_dbtp", "gain_db"}} of the tracks that were normalised.
+Json loudness_of(const std::vector<ChildResult>& children) {
+  Json all = Json::object();
+  for (const ChildResult& child : children) {
+    if (child.kind != "transcode.audio" || !child.result.is_object()) continue;
+    const Json told = child.result.value("loudness", Json());
+    for (const char* key : {"integrated_lufs", "true_peak_dbtp", "gain_db"})
+      if (told.is_object() && told.contains(key) && told.at(key).is_number())
+        all[child.name][key] = told.at(key);
+  }
+  return all;
+}
+
 bool made_part_of_ladder(const ChildResult& child) {
   return child.kind != "transcode.mp4";
 }
@@ -69,6 +82,7 @@ Json result_of(const Claim& claim, Assembled& all) {
   Json result = all.presentation.summary();
   for (Json& note : all.notes) result["notes"].push_back(std::move(note));
   result["damage"] = damage_of(claim.children);
+  if (claim.args.contains("loudness")) result["loudness"] = loudness_of(claim.children);
   result["outputs"] = {{"master", "object:" + result["master"].get<std::string>()}};
   result["output"] = "master";
   return result;

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "media/audio.h"
+#include "media/loudness.h"
 #include "steps/transcode.h"
 #include "steps/transcode_shapes.h"
 
@@ -30,9 +31,44 @@ Result<media::AudioTask> task_from(const Json& args) try {
   return fail(Code::kInvalidArgument, fmt::format("the args of transcode.audio are malformed: {}", e.what()));
 }
 
+constexpr double kMeasuring = 0.4;   // of the time, when the track is measured first
+constexpr double kPeakCeiling = -1;  // dBTP
+constexpr double kToldFrom = 0.5;    // LU that a track falls short of what was asked
+
+// Measures the whole track; what it gets and what people should know about it.
+struct Normalised {
+  double gain_db = 0;
+  Json told;  // null: nothing was asked
+  Json notes = Json::array();
+};
+Result<Normalised> normalise(Attempt& attempt, const media::AudioTask& task) {
+  const Json& args = attempt.claim().args;
+  Normalised out;
+  if (!args.contains("loudness")) return out;
+  const double target = args.at("loudness").get<double>();
+  SPOOL_ASSIGN(ByteSource source, attempt.open_input(args.at("input").get_ref<const std::string&>()));
+  SPOOL_ASSIGN(const media::Loudness measured,
+               media::measure_loudness(
+                   std::move(source), task, [&](double fraction) { attempt.progress(kMeasuring * fraction); },
+                   attempt.stop_token()));
+  out.gain_db = media::normalising_gain_db(measured, target, kPeakCeiling);
+  out.told = {{"integrated_lufs", measured.integrated_lufs},
+              {"true_peak_dbtp", measured.true_peak_dbtp},
+              {"gain_db", out.gain_db}};
+  const double short_by = target - measured.integrated_lufs - out.gain_db;
+  if (short_by > kToldFrom)
+    out.notes.push_back(fmt::format("{} is {:.1f} LU below {:g} LUFS: {}",
+                                    args.at("name").get_ref<const std::string&>(), short_by, target,
+                                    out.gain_db == 0 ? "it is silent" : "its peaks allow no more"));
+  return out;
+}
+
 Result<Json> run(Attempt& attempt) {
   const Json& args = attempt.claim().args;
-  SPOOL_ASSIGN(const media::AudioTask task, task_from(args));
+  SPOOL_ASSIGN(media::AudioTask task, task_from(args));
+  SPOOL_ASSIGN(Normalised normalised, normalise(attempt, task));
+  task.gain_db = normalised.gain_db;
+  const double begun = normalised.told.is_null() ? 0 : kMeasuring;
   SPOOL_ASSIGN(ByteSource source, attempt.open_input(args.at("input").get_ref<const std::string&>()));
   MadeRendition made;
   made.name = args.at("name");
@@ -56,7 +92,7 @@ Result<Json> run(Attempt& attempt) {
     announced = now;
     return attempt.checkpoint({{"renditions", {to_json(made)}}});
   };
-  sink.progress = [&](double fraction) { attempt.progress(fraction); };
+  sink.progress = [&](double fraction) { attempt.progress(begun + (1 - begun) * fraction); };
   SPOOL_ASSIGN(const media::AudioReport report,
                media::encode_audio(std::move(source), task, sink, attempt.stop_token()));
 
@@ -66,7 +102,9 @@ Result<Json> run(Attempt& attempt) {
     if (filled.size() < 100) filled.push_back({gap.at_seconds, gap.seconds});
   return Json{{"renditions", {to_json(made)}},
               {"silence_filled", std::move(filled)},
-              {"damaged_packets", report.damaged_packets}};
+              {"damaged_packets", report.damaged_packets},
+              {"loudness", std::move(normalised.told)},
+              {"notes", std::move(normalised.notes)}};
 }
 
 }  // namespace

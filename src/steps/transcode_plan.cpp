@@ -122,6 +122,7 @@ struct Planner {
                  {"cut", args.contains("end")},
                  {"borders", borders},
                  {"segment_seconds", ladder.segment_seconds}};
+    if (args.contains("loudness")) task["loudness"] = args["loudness"];
     if (begin_seconds) {
       task["begin_seconds"] = *begin_seconds;
       task["film_seconds"] = plan.seconds;
