@@ -123,10 +123,24 @@ class Encoding {
 
 AudioWindow window_of(const AudioTask& task, double first_seconds, int rate) {
   AudioWindow window;
-  window.begin_seconds = task.begin_seconds.value_or(first_seconds);
+  window.begin_seconds = task.begin_seconds.value_or(first_seconds) + task.from_seconds;
   if (task.cut && task.film_seconds) window.most = std::llround(*task.film_seconds * rate);
+  if (task.until_seconds) window.most = std::llround((*task.until_seconds - task.from_seconds) * rate);
   return window;
 }
+
+namespace {
+
+Error nothing_left(const AudioTask& task, double seconds, const std::string& name) {
+  if (task.from_seconds == 0)
+    return {Code::kCorruptInput, fmt::format("{}: its audio track has no sound in the film's time", name)};
+  return {Code::kInvalidArgument,
+          fmt::format("{}: nothing is left between {} s and {}: the sound lasts {:.3f} s", name,
+                      task.from_seconds,
+                      task.until_seconds ? fmt::format("{} s", *task.until_seconds) : "its end", seconds)};
+}
+
+}  // namespace
 
 Result<AudioReport> encode_audio(ByteSource source, const AudioTask& task, const AudioSink& sink,
                                  std::stop_token stop) {
@@ -143,7 +157,9 @@ Result<AudioReport> encode_audio(ByteSource source, const AudioTask& task, const
   SPOOL_ASSIGN(const AudioFormat format, encoding.format(task));
   SPOOL_TRY(sink.format(format));
 
-  const AudioWindow window = window_of(task, first->seconds.value_or(0), shape.rate);
+  const double first_seconds = first->seconds.value_or(0);
+  double decoded_until = first_seconds;
+  const AudioWindow window = window_of(task, first_seconds, shape.rate);
   const std::int64_t most = window.most;
   AudioPlacement placement(shape, window.begin_seconds);
   const auto film = [&](double seconds) { return std::llround(seconds * shape.rate); };
@@ -151,6 +167,8 @@ Result<AudioReport> encode_audio(ByteSource source, const AudioTask& task, const
     if (stop.stop_requested())
       return fail(Code::kCancelled, fmt::format("{}: stopped while encoding audio", name));
     SPOOL_TRY(placement.add(*decoded));
+    decoded_until = decoded->seconds.value_or(decoded_until) +
+                    double(decoded->frame->nb_samples) / decoded->frame->sample_rate;
     if (placement.placed() < most) SPOOL_TRY(encoding.drain(placement, false));
     if (sink.progress) sink.progress(reader.fraction());
     SPOOL_ASSIGN(decoded, reader.next());
@@ -158,9 +176,7 @@ Result<AudioReport> encode_audio(ByteSource source, const AudioTask& task, const
   const std::int64_t film_end = task.film_seconds ? film(*task.film_seconds) : 0;
   const bool short_of = task.film_seconds && placement.placed() < film(*task.film_seconds - kFillUpSeconds);
   SPOOL_TRY(placement.finish(short_of ? film_end : 0, most));
-  if (placement.placed() == 0)
-    return fail(Code::kCorruptInput,
-                fmt::format("{}: its audio track has no sound in the film's time", name));
+  if (placement.placed() == 0) return fail(nothing_left(task, decoded_until - first_seconds, name));
   SPOOL_TRY(encoding.drain(placement, true));
   AudioReport report;
   SPOOL_ASSIGN(report.samples, encoding.finish());

@@ -32,6 +32,10 @@ struct AudioTask {
   std::optional<double> film_seconds = std::nullopt;
   bool cut = false;
 
+  // A film without video is trimmed by the track's own time: seconds from its first sample.
+  double from_seconds = 0;
+  std::optional<double> until_seconds = std::nullopt;  // > from_seconds
+
   // Where the video's segments begin (seconds; the first is 0, rising). Beyond the last, and without video, a
   // segment is `segment_seconds` long.
   std::vector<double> borders = {};
@@ -68,8 +72,9 @@ struct AudioReport {
   std::int64_t damaged_packets = 0;
 };
 
-// Errors: kUnsupported (no such track), kCorruptInput (not one sample could be decoded), kCancelled, those of
-// the source and of the sink.
+// Errors: kUnsupported (no such track), kCorruptInput (not one sample could be decoded), kInvalidArgument (a
+// trim leaves nothing; the message says how long the track is), kCancelled, those of the source and of the
+// sink.
 [[nodiscard]] Result<AudioReport> encode_audio(ByteSource source, const AudioTask& task,
                                                const AudioSink& sink, std::stop_token stop);
 

@@ -172,10 +172,14 @@ Json Presentation::playable() const {
 
 Json Presentation::summary() const {
   Json list = Json::array();
+  double seconds = plan_.seconds;  // without video: only what was made tells
   for (const Track& track : tracks_) {
     const Rendition& r = track.rendition;
     std::int64_t bytes = 0;
     for (const media::PackagedSegment& s : r.segments) bytes += s.bytes;
+    if (plan_.segments == 0 && !r.segments.empty())
+      seconds = std::max(
+          seconds, static_cast<double>(r.segments.back().pts + r.segments.back().duration) / r.timescale);
     const auto rate = media::measured_bandwidth(r, plan_.target_seconds);
     Json item = {{"name", r.name},
                  {"playlist", key(r.name + "/playlist.m3u8")},
@@ -188,7 +192,7 @@ Json Presentation::summary() const {
     if (r.kind != Rendition::Kind::kVideo) item["language"] = r.language;
     list.push_back(std::move(item));
   }
-  return {{"master", key("master.m3u8")}, {"manifest", key("manifest.mpd")}, {"seconds", plan_.seconds},
+  return {{"master", key("master.m3u8")}, {"manifest", key("manifest.mpd")}, {"seconds", seconds},
           {"frames", plan_.frames},       {"renditions", std::move(list)},   {"notes", plan_.notes}};
 }
 

@@ -24,6 +24,8 @@ Result<media::AudioTask> task_from(const Json& args) try {
   if (args.contains("begin_seconds")) task.begin_seconds = args.at("begin_seconds").get<double>();
   if (args.contains("film_seconds")) task.film_seconds = args.at("film_seconds").get<double>();
   args.at("cut").get_to(task.cut);
+  task.from_seconds = args.value("from_seconds", 0.0);
+  if (args.contains("until_seconds")) task.until_seconds = args.at("until_seconds").get<double>();
   args.at("borders").get_to(task.borders);
   args.at("segment_seconds").get_to(task.segment_seconds);
   return task;

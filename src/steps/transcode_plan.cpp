@@ -60,6 +60,13 @@ struct Planner {
     return {};
   }
 
+  // With video, plan_film() knows better.
+  Result<void> check_trim() const {
+    if (!args.contains("end") || args.value("start", 0.0) < args["end"].get<double>()) return {};
+    return fail(Code::kInvalidArgument, fmt::format("nothing is left between {} s and {} s",
+                                                    args.value("start", 0.0), args["end"].get<double>()));
+  }
+
   static Rendition video_rendition(const media::FilmPlan& film, const media::PlannedRung& rung) {
     Rendition r;
     r.kind = Rendition::Kind::kVideo;
@@ -126,6 +133,9 @@ struct Planner {
     if (begin_seconds) {
       task["begin_seconds"] = *begin_seconds;
       task["film_seconds"] = plan.seconds;
+    } else {
+      task["from_seconds"] = args.value("start", 0.0);
+      if (args.contains("end")) task["until_seconds"] = args["end"];
     }
     NewJob job = child("transcode.audio", r.name, std::move(task), std::max(audio_weight, 1.0));
     if (track.is_default)
@@ -184,8 +194,7 @@ Result<FanOut> run(Attempt& attempt) {
   } else {
     planner.plan.notes.push_back("there is no video: only audio was made");
     planner.plan.target_seconds = static_cast<int>(planner.ladder.segment_seconds + 0.5);
-    if (claim.args.contains("start") || claim.args.contains("end"))
-      return fail(Code::kUnsupported, fmt::format("{}: a film without video cannot be trimmed", source.name));
+    SPOOL_TRY(planner.check_trim());
   }
   for (const AudioTrack& track : found.audio) planner.audio(track);
   planner.all_subtitles(found.text);
