@@ -236,6 +236,20 @@ TEST(Rules, WhatAJobsArgsDoNotNameIsNotHandedOnToItsChildren) {
   }
 }
 
+TEST(Rules, WithoutChildrenAKindMayOnlyGoOnToAPhaseOfItsOwnInTheManager) {
+  Kind kind;
+  kind.name = "poster";
+  kind.inline_phases = {"publish"};
+  Ending own = FanOut{{}, "publish", false};
+  EXPECT_TRUE(check_ending(own, Claim{}, kind));
+  Ending other = FanOut{{}, "assemble", false};
+  EXPECT_EQ(check_ending(other, Claim{}, kind).error().code, Code::kPermissionDenied);
+  FanOut with_child{{}, "publish", false};
+  with_child.children.resize(1);
+  Ending child = with_child;
+  EXPECT_EQ(check_ending(child, Claim{}, kind).error().code, Code::kPermissionDenied);
+}
+
 TEST(Rules, OutputNamesAreRelativeAndPlain) {
   for (const char* good : {"a", "a/b.m4s", "720p/..hidden", "a b"})
     EXPECT_TRUE(check_output_name(good)) << good;

@@ -72,6 +72,11 @@ void collect_files(const Json& value, Files& into) {
 }
 
 Result<void> check_fan_out(FanOut& fan_out, const Claim& claim, const Kind& kind) {
+  // Without children it goes on to a phase of its own, which the manager runs.
+  const auto& own_phases = kind.inline_phases;
+  if (fan_out.children.empty() &&
+      std::find(own_phases.begin(), own_phases.end(), fan_out.next_phase) != own_phases.end())
+    return {};
   if (kind.fan_out.kinds.empty())
     return fail(Code::kPermissionDenied, fmt::format("{} may not fan out", kind.name));
   if (fan_out.children.size() > kind.fan_out.most_children)
