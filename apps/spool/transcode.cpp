@@ -108,22 +108,23 @@ Json to_json(const std::vector<Subtitles>& subtitles) {
   return list;
 }
 
-Result<NewJob> make_job(const Options& options, const std::string& digest,
-                        const std::vector<Subtitles>& subtitles) {
+// Without its id, and without the input's digest, of which the id is made.
+Result<NewJob> make_job(const Options& options, const std::vector<Subtitles>& subtitles) {
   NewJob job;
   job.kind = "transcode";
   job.name = "transcode";
   const pipeline::Ladders ladders(media::ladder_schema());
   SPOOL_ASSIGN(Json ladder, ladders.named_or_file(options.ladder));
-  job.args = {{"input", kSource},       {"ladder", std::move(ladder)},
-              {"speed", options.speed}, {"surround", options.surround},
-              {"destination", ""},      {"digest", digest}};
+  job.args = {{"input", kSource},
+              {"ladder", std::move(ladder)},
+              {"speed", options.speed},
+              {"surround", options.surround},
+              {"destination", ""}};
   SPOOL_TRY(add_time(job.args, "start", options.start));
   SPOOL_TRY(add_time(job.args, "end", options.end));
   if (options.loudness) job.args["loudness"] = *options.loudness;
   if (options.mp4) job.args["mp4"] = true;
   if (!subtitles.empty()) job.args["subtitles"] = to_json(subtitles);
-  job.id = Uuid::from_digest_of(build_identity() + to_text(job.args));
   return job;
 }
 
@@ -143,22 +144,22 @@ Result<void> check_folder_is_this_jobs(Store& store, const OutputFolder& folder,
   return {};
 }
 
-Result<Job> run_to_end(const Options& options, const std::vector<Subtitles>& subtitles, Context& context,
-                       Store& store, FolderStore& objects, const Uuid& id, DrainOnSignals& signals) {
-  EngineOptions engine_options;
-  engine_options.worker.slots =
-      options.slots > 0 ? options.slots : std::max(1u, std::thread::hardware_concurrency());
-  engine_options.worker.version = SPOOL_VERSION;
-  engine_options.worker.waits_for_space =
-      false;  // somebody waits: say it, and let the same command go on later
-  engine_options.process.unsafe_no_sandbox = options.unsafe_no_sandbox;
-  engine_options.process.spare_children = engine_options.worker.slots;
-  engine_options.inputs.named[kSource] = options.input;
+EngineOptions engine_options(const Options& options, const std::vector<Subtitles>& subtitles) {
+  EngineOptions engine;
+  engine.worker.slots = options.slots > 0 ? options.slots : std::max(1u, std::thread::hardware_concurrency());
+  engine.worker.version = SPOOL_VERSION;
+  engine.worker.waits_for_space = false;  // somebody waits: say it, and let the same command go on later
+  engine.process.unsafe_no_sandbox = options.unsafe_no_sandbox;
+  engine.process.spare_children = engine.process.most_with_spares = engine.worker.slots;
+  engine.inputs.named[kSource] = options.input;
   for (std::size_t i = 0; i < subtitles.size(); ++i)
-    engine_options.inputs.named[subtitles_reference(i)] = subtitles[i].file;
-  Engine engine(store, objects, steps::make_kinds({publish_context(objects), {}}), std::move(engine_options));
-  signals.watch(engine.worker());
+    engine.inputs.named[subtitles_reference(i)] = subtitles[i].file;
+  return engine;
+}
 
+Result<Job> run_to_end(const Options& options, const Context& context, Store& store, FolderStore& objects,
+                       Engine& engine, const Uuid& id, DrainOnSignals& signals) {
+  signals.watch(engine.worker());
   const std::string title = std::filesystem::path(options.input).filename().string();
   TranscodeDisplay display(store, id, objects.root(), title, context.json);
   SPOOL_TRY(engine.worker().run([&] {
@@ -215,13 +216,18 @@ Result<int> report(const Job& job, const OutputFolder& folder, const std::string
 
 Result<int> transcode(const Options& options, Context& context) {
   SPOOL_ASSIGN(const UniqueFd source, open_source(options.input));
-  SPOOL_ASSIGN(const std::string digest, fast_file_digest(source.get()));
   SPOOL_ASSIGN(const auto subtitles, read_subtitles_options(options));
-  SPOOL_ASSIGN(const NewJob job, make_job(options, digest, subtitles));
+  SPOOL_ASSIGN(NewJob job, make_job(options, subtitles));
   DrainOnSignals signals;
   SPOOL_ASSIGN(const OutputFolder folder, OutputFolder::open(options.output));
   SPOOL_ASSIGN(const auto objects, FolderStore::at(folder.path()));
   SPOOL_ASSIGN(const auto store, open_sqlite_store(folder.database()));
+
+  // Its first children start while the input is read.
+  Engine engine(*store, *objects, steps::make_kinds({publish_context(*objects), {}}),
+                engine_options(options, subtitles));
+  SPOOL_ASSIGN(job.args["digest"], fast_file_digest(source.get()));
+  job.id = Uuid::from_digest_of(build_identity() + to_text(job.args));
   SPOOL_TRY(check_folder_is_this_jobs(*store, folder, job));
 
   SPOOL_ASSIGN(const auto inserted, store->insert(std::span(&job, 1)));
@@ -229,7 +235,7 @@ Result<int> transcode(const Options& options, Context& context) {
   SPOOL_ASSIGN(Job state, store->get(job.id));
   if (state.state == State::kFailed || state.state == State::kCancelled) SPOOL_TRY(store->retry(job.id));
   if (state.state != State::kSucceeded) {
-    SPOOL_ASSIGN(state, run_to_end(options, subtitles, context, *store, *objects, job.id, signals));
+    SPOOL_ASSIGN(state, run_to_end(options, context, *store, *objects, engine, job.id, signals));
   }
   return report(state, folder, options.input, subtitles, context);
 }

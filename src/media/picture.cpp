@@ -15,7 +15,10 @@ extern "C" {
 namespace spool::media {
 namespace {
 
+// Fields may begin to differ after a while; where the stream's headers say that there are none, colour and
+// size are all that is looked for.
 constexpr int kFramesToLookAt = 8;
+constexpr int kProgressiveFramesToLookAt = 1;
 constexpr int kPacketsToTry = 300;
 
 void read_display_matrix(const AVStream& stream, Picture& picture) {
@@ -82,9 +85,11 @@ Result<int> look_at_frames(AVFormatContext& input, const AVStream& stream, AVCod
                            Picture& picture) {
   const av::Packet packet = av::make_packet();
   const av::Frame frame = av::make_frame();
+  const bool progressive = stream.codecpar->field_order == AV_FIELD_PROGRESSIVE;
+  const int wanted = progressive ? kProgressiveFramesToLookAt : kFramesToLookAt;
   int seen = 0;
   bool draining = false;
-  for (int tried = 0; seen < kFramesToLookAt && tried < kPacketsToTry; ++tried) {
+  for (int tried = 0; seen < wanted && tried < kPacketsToTry; ++tried) {
     av_packet_unref(packet.get());
     const int err = av_read_frame(&input, packet.get());
     if (err == AVERROR_EXIT) return av::fail_av(err, "reading the first frames");

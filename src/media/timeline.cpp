@@ -234,6 +234,11 @@ Result<Timeline> timeline_of(Picture picture, SourceClock clock, std::vector<Sca
 
 Result<Timeline> scan_timeline(const ByteSource& source, std::stop_token stop, const ScanOptions& options) {
   SPOOL_ASSIGN(av::Input described, av::Input::open(source, {stop, true}));
+  return scan_timeline(source, described, std::move(stop), options);
+}
+
+Result<Timeline> scan_timeline(const ByteSource& source, av::Input& described, std::stop_token stop,
+                               const ScanOptions& options) {
   const std::optional<int> index = pick_video_stream(*described.get());
   if (!index) return fail(Code::kUnsupported, fmt::format("{}: it has no video", source.name));
   SPOOL_ASSIGN(Picture picture, describe_picture(*described.get(), *index, source.name, options.most_pixels));

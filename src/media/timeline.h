@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "av/input.h"
 #include "base/file.h"
 #include "media/clock_repair.h"
 #include "media/frame_rate.h"
@@ -63,6 +64,9 @@ struct ScanOptions {
 // kLimitExceeded, kCancelled, and what the source reports.
 [[nodiscard]] Result<Timeline> scan_timeline(const ByteSource& source, std::stop_token stop,
                                              const ScanOptions& options = {});
+// The same for a source that is open already, at its start; some of `described` is read.
+[[nodiscard]] Result<Timeline> scan_timeline(const ByteSource& source, av::Input& described,
+                                             std::stop_token stop, const ScanOptions& options = {});
 
 // One packet, as far as a timeline cares. Times as stored, repaired; AV_NOPTS_VALUE where there is none.
 struct ScannedPacket {

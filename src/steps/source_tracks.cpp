@@ -64,10 +64,7 @@ void take_text(const AVStream& stream, SourceTracks& found) {
 
 }  // namespace
 
-Result<SourceTracks> find_tracks(const ByteSource& source, std::stop_token stop) {
-  av::OpenOptions options;
-  options.stop = std::move(stop);
-  SPOOL_ASSIGN(const av::Input input, av::Input::open(source, options));
+Result<SourceTracks> find_tracks(const av::Input& input) {
   SourceTracks found;
   found.video = media::pick_video_stream(*input.get()).has_value();
   for (unsigned i = 0; i < input.get()->nb_streams; ++i) {
@@ -82,7 +79,7 @@ Result<SourceTracks> find_tracks(const ByteSource& source, std::stop_token stop)
   for (auto it = found.audio.begin(); it != found.audio.end(); ++it) it->is_default = it == first;
   if (!found.video && found.audio.empty())
     return fail(Code::kUnsupported,
-                fmt::format("{}: there is no video and no audio in it that can be decoded", source.name));
+                fmt::format("{}: there is no video and no audio in it that can be decoded", input.name()));
   return found;
 }
 

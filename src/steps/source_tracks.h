@@ -3,12 +3,11 @@
 // call's.
 #pragma once
 
-#include <stop_token>
 #include <string>
 #include <vector>
 
+#include "av/input.h"
 #include "base/error.h"
-#include "base/file.h"
 
 namespace spool::steps {
 
@@ -34,7 +33,7 @@ struct SourceTracks {
   std::vector<std::string> notes;  // for people: what was left out
 };
 
-// Errors: as av::Input::open; kUnsupported when there is neither video nor audio.
-[[nodiscard]] Result<SourceTracks> find_tracks(const ByteSource& source, std::stop_token stop);
+// Errors: kUnsupported when there is neither video nor audio.
+[[nodiscard]] Result<SourceTracks> find_tracks(const av::Input& input);
 
 }  // namespace spool::steps

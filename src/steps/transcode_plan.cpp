@@ -37,8 +37,8 @@ struct Planner {
     return job;
   }
 
-  Result<void> video(const ByteSource& source, std::stop_token stop) {
-    SPOOL_ASSIGN(const media::Timeline timeline, media::scan_timeline(source, std::move(stop)));
+  Result<void> video(const ByteSource& source, av::Input& input, std::stop_token stop) {
+    SPOOL_ASSIGN(const media::Timeline timeline, media::scan_timeline(source, input, std::move(stop)));
     media::PlanOptions options;
     options.from_seconds = args.value("start", 0.0);
     if (args.contains("end")) options.until_seconds = args.at("end").get<double>();
@@ -185,12 +185,13 @@ Result<FanOut> run(Attempt& attempt) {
   const Claim& claim = attempt.claim();
   SPOOL_ASSIGN(const ByteSource source,
                attempt.open_input(claim.args.at("input").get_ref<const std::string&>()));
-  SPOOL_ASSIGN(const SourceTracks found, find_tracks(source, attempt.stop_token()));
+  SPOOL_ASSIGN(av::Input input, av::Input::open(source, {attempt.stop_token()}));
+  SPOOL_ASSIGN(const SourceTracks found, find_tracks(input));
   SPOOL_ASSIGN(media::Ladder ladder, media::ladder_from_json(claim.args.at("ladder")));
   Planner planner{claim.args, std::move(ladder)};
   planner.plan.notes = found.notes;
   if (found.video) {
-    SPOOL_TRY(planner.video(source, attempt.stop_token()));
+    SPOOL_TRY(planner.video(source, input, attempt.stop_token()));
   } else {
     planner.plan.notes.push_back("there is no video: only audio was made");
     planner.plan.target_seconds = static_cast<int>(planner.ladder.segment_seconds + 0.5);

@@ -40,7 +40,13 @@ Slot* ChildPool::choose(const Tree& tree) {
 int ChildPool::missing_spares() const {
   const auto spares =
       std::count_if(slots_.begin(), slots_.end(), [](const auto& each) { return each.second.spare(); });
-  return options_.spare_children - static_cast<int>(spares);
+  // One starts at a time: two would share a core that the first job waits for.
+  const bool starting = std::any_of(slots_.begin(), slots_.end(), [](const auto& each) {
+    return !each.second.ready && !each.second.retired;
+  });
+  if (starting) return 0;
+  return std::min(options_.spare_children - static_cast<int>(spares),
+                  options_.most_with_spares - static_cast<int>(slots_.size()));
 }
 
 std::vector<Slot*> ChildPool::spent(Clock::time_point now) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@ struct ProcessOptions {
   bool unsafe_no_sandbox = false;    // plain processes, with rlimits and seccomp only
   process::Limits limits;
   int spare_children = 2;  // started ahead, so that an attempt need not wait for one
+  // No spare is started beyond so many children: where there is but one tree, whose children are used again.
+  int most_with_spares = std::numeric_limits<int>::max();
   int most_idle = 4;       // kept for their owner's tree after an attempt
   Duration idle_timeout = std::chrono::seconds(10);
   int jobs_per_child = 64;
