@@ -35,6 +35,8 @@ const makers = {
       switchTo: (index) => { hls.nextLevel = index; },
       current: () => hls.levels[hls.currentLevel]?.height,
       height: (index) => hls.levels[index].height,
+      subtitles: () => hls.allSubtitleTracks.map((track) => ({language: track.lang, label: track.name})),
+      showSubtitles: (index) => { hls.subtitleDisplay = true; hls.subtitleTrack = index; },
     };
   },
   async shaka(url) {
@@ -50,6 +52,8 @@ const makers = {
       switchTo: (index) => it.selectVariantTrack(tracks()[index], /* clearBuffer */ true, /* safeMargin */ 1),
       current: () => it.getVariantTracks().find((track) => track.active)?.height,
       height: (index) => tracks()[index].height,
+      subtitles: () => it.getTextTracks().map((track) => ({language: track.language, label: track.label})),
+      showSubtitles: (index) => { it.selectTextTrack(it.getTextTracks()[index]); it.setTextVisibility?.(true); it.setTextTrackVisibility?.(true); },
     };
   },
 };
@@ -99,6 +103,12 @@ async function switchThrough(from, to, index) {
   await until(() => player.current() === player.height(index), `variant ${index}`);
   video.pause();
   return {height: video.videoHeight};
+}
+
+// The cues that the browser would show, as [begin, end, text].
+function cues() {
+  return [...video.textTracks].filter((track) => track.mode !== 'disabled').flatMap((track) => [...(track.cues ?? [])])
+    .map((cue) => [cue.startTime, cue.endTime, cue.text]).sort((a, b) => a[0] - b[0]);
 }
 
 // Media times at which the picture turns white, of frames as they are shown.
