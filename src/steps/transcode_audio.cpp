@@ -12,8 +12,9 @@
 namespace spool::steps {
 namespace {
 
-// A checkpoint holds at most 64 KiB: half an hour at four seconds a segment; by then the track is whole.
-constexpr std::size_t kMostAnnounced = 450;
+// A checkpoint holds at most 64 KiB: more than two hours at four seconds a segment; by then the track is
+// whole.
+constexpr std::size_t kMostAnnounced = 2000;
 
 Result<media::AudioTask> task_from(const Json& args) try {
   media::AudioTask task;

@@ -12,6 +12,8 @@ namespace {
 using media::Rendition;
 
 constexpr int kMostSegments = 1 << 20;
+constexpr std::int64_t kMostTicks = std::int64_t{1}
+                                    << 42;    // of one segment, or bytes: a sum of 2^20 of them fits
 constexpr double kLongestFilm = 1000 * 3600;  // seconds
 constexpr std::size_t kMostNotes = 100;
 
@@ -106,11 +108,64 @@ Result<TranscodePlan> plan_from_json(const Json& value) try {
   return fail(Code::kInvalidArgument, fmt::format("the plan of a transcode is malformed: {}", e.what()));
 }
 
+namespace {
+
+// A track has thousands of segments, and a result is small: those that follow each other, and hold nothing to
+// seek by, are [begin, duration, bytes, duration, bytes, ...].
+bool is_run(const std::vector<media::PackagedSegment>& segments) {
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    if (!segments[i].fragments.empty()) return false;
+    if (i > 0 && segments[i].pts != segments[i - 1].pts + segments[i - 1].duration) return false;
+  }
+  return segments.size() > 1;
+}
+
+Json segments_to_json(const std::vector<media::PackagedSegment>& segments) {
+  Json out = Json::array();
+  const bool run = is_run(segments);
+  if (run) out.push_back(segments.front().pts);
+  for (const media::PackagedSegment& s : segments) {
+    if (!run) {
+      out.push_back(media::to_json(s));
+      continue;
+    }
+    out.push_back(s.duration);
+    out.push_back(s.bytes);
+  }
+  return out;
+}
+
+Result<std::vector<media::PackagedSegment>> segments_from_json(const Json& value) {
+  std::vector<media::PackagedSegment> segments;
+  const bool run = !value.empty() && value.at(0).is_number();
+  if (!run) {
+    for (const Json& item : value) {
+      SPOOL_ASSIGN(auto segment, media::packaged_segment_from_json(item));
+      segments.push_back(std::move(segment));
+    }
+    return segments;
+  }
+  const auto bad = [] { return fail(Code::kInvalidArgument, "a run of segments makes no sense"); };
+  if (value.size() % 2 != 1) return bad();
+  std::vector<std::int64_t> numbers;
+  for (const Json& item : value) {
+    const std::int64_t number = item.is_number_integer() ? item.get<std::int64_t>() : -1;
+    if (number < 0 || number > kMostTicks || (!numbers.empty() && number == 0)) return bad();
+    numbers.push_back(number);
+  }
+  std::int64_t pts = numbers.front();
+  for (std::size_t i = 1; i < numbers.size(); i += 2) {
+    segments.push_back({pts, numbers[i], numbers[i + 1], {}});
+    pts += numbers[i];
+  }
+  return segments;
+}
+
+}  // namespace
+
 Json to_json(const MadeRendition& made) {
-  Json segments = Json::array();
-  for (const media::PackagedSegment& s : made.segments) segments.push_back(media::to_json(s));
   return {{"name", made.name},           {"codecs", made.codecs},
-          {"first", made.first_segment}, {"segments", std::move(segments)},
+          {"first", made.first_segment}, {"segments", segments_to_json(made.segments)},
           {"complete", made.complete},   {"sample_rate", made.sample_rate},
           {"channels", made.channels}};
 }
@@ -128,10 +183,7 @@ Result<MadeRendition> made_from_json(const Json& value) try {
   for (const char c : made.codecs)
     if (!(std::isalnum(static_cast<unsigned char>(c)) || c == '.'))
       return fail(Code::kInvalidArgument, fmt::format("{}: a child reported malformed codecs", made.name));
-  for (const Json& item : value.at("segments")) {
-    SPOOL_ASSIGN(auto segment, media::packaged_segment_from_json(item));
-    made.segments.push_back(std::move(segment));
-  }
+  SPOOL_ASSIGN(made.segments, segments_from_json(value.at("segments")));
   if (made.sample_rate < 0 || made.sample_rate > 768'000 || made.channels < 0 || made.channels > 64)
     return fail(Code::kInvalidArgument,
                 fmt::format("{}: a child reported sound that makes no sense", made.name));

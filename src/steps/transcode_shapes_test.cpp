@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "queue/job.h"
+
 namespace spool::steps {
 namespace {
 
@@ -16,6 +18,40 @@ TEST(TranscodeShapes, WhatAChildMadeGoesThereAndBack) {
   const auto back = made_from_json(to_json(made()));
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(to_json(*back), to_json(made()));
+}
+
+MadeRendition track(int segments) {
+  MadeRendition m{"audio-eng", "mp4a.40.2", 0, {}, true, 48000, 2};
+  for (std::int64_t i = 0; i < segments; ++i)
+    m.segments.push_back({i * 192'512, 192'512, 65'432 + i % 7, {}});
+  return m;
+}
+
+TEST(TranscodeShapes, ATrackOfManyHoursFitsIntoAResultAndItsBeginningIntoACheckpoint) {
+  const MadeRendition whole = track(12 * 3600 / 4);
+  EXPECT_LT(to_text(Json{{"renditions", {to_json(whole)}}}).size(), kMostResultBytes);
+  EXPECT_LT(to_text(Json{{"renditions", {to_json(track(2000))}}}).size(), kMostCheckpointBytes);
+  const auto back = made_from_json(to_json(whole));
+  ASSERT_TRUE(back) << back.error().message;
+  ASSERT_EQ(back->segments.size(), whole.segments.size());
+  EXPECT_EQ(back->segments.back().pts, whole.segments.back().pts);
+  EXPECT_EQ(back->segments.back().bytes, whole.segments.back().bytes);
+}
+
+TEST(TranscodeShapes, SegmentsWithAHoleBetweenThemGoThereAndBackToo) {
+  MadeRendition holed = track(3);
+  holed.segments[2].pts += 5;
+  EXPECT_EQ(made_from_json(to_json(holed))->segments[2].pts, holed.segments[2].pts);
+}
+
+TEST(TranscodeShapes, ARunOfSegmentsThatMakesNoSenseIsRefused) {
+  for (const Json& segments : {Json{0}, Json{0, 5, 0}, Json{0, 0, 5}, Json{-1, 5, 5}, Json{0, 5},
+                               Json{0, 5, "x"}, Json{0, std::int64_t{1} << 43, 5}, Json{0.5, 5, 5}}) {
+    Json report = to_json(track(3));
+    report["segments"] = segments;
+    const bool empty_run = segments == Json{0};
+    EXPECT_EQ(made_from_json(report).has_value(), empty_run) << segments;
+  }
 }
 
 TEST(TranscodeShapes, AHostileReportIsRefused) {
