@@ -63,6 +63,11 @@ std::string language(const Rendition& r) {
   return r.language == "und" ? "" : fmt::format(" lang=\"{}\"", escaped(language_tag(r.language)));
 }
 
+// What tells two tracks of one language apart.
+std::string label(const Rendition& r) {
+  return r.label.empty() ? "" : fmt::format("      <Label>{}</Label>\n", escaped(r.label));
+}
+
 std::string representation(const Rendition& r, int target_seconds) {
   std::string text =
       fmt::format("      <Representation id=\"{}\" bandwidth=\"{}\" codecs=\"{}\"", escaped(r.name),
@@ -82,11 +87,11 @@ std::string representation(const Rendition& r, int target_seconds) {
 
 std::string subtitles(const Rendition& r) {
   return fmt::format(
-      "    <AdaptationSet contentType=\"text\" mimeType=\"text/vtt\"{}>\n"
+      "    <AdaptationSet contentType=\"text\" mimeType=\"text/vtt\"{}>\n{}"
       "      <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{}\"/>\n"
       "      <Representation id=\"{}\" bandwidth=\"256\">\n        <BaseURL>{}/all.vtt</BaseURL>\n"
       "      </Representation>\n    </AdaptationSet>\n",
-      language(r), r.forced ? "forced-subtitle" : "subtitle", escaped(r.name), escaped(r.name));
+      language(r), label(r), r.forced ? "forced-subtitle" : "subtitle", escaped(r.name), escaped(r.name));
 }
 
 }  // namespace
@@ -117,8 +122,8 @@ std::string dash_mpd(const std::vector<Rendition>& renditions, int target_second
     if (r.kind != Kind::kAudio) continue;
     text += fmt::format(
         "    <AdaptationSet contentType=\"audio\" mimeType=\"audio/mp4\" segmentAlignment=\"true\" "
-        "startWithSAP=\"1\"{}>\n      <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{}\"/>\n",
-        language(r), r.is_default ? "main" : "alternate");
+        "startWithSAP=\"1\"{}>\n{}      <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{}\"/>\n",
+        language(r), label(r), r.is_default ? "main" : "alternate");
     text += representation(r, target_seconds) + "    </AdaptationSet>\n";
   }
   for (const Rendition& r : renditions) {

@@ -146,6 +146,8 @@ TEST(Dash, TheTimelineIsThatOfTheSegments) {
   EXPECT_NE(text.find("media=\"720p/$Number%05d$.m4s\" startNumber=\"1\""), std::string::npos);
   EXPECT_NE(text.find("frameRate=\"30000/1001\""), std::string::npos);
   EXPECT_NE(text.find("lang=\"de\""), std::string::npos);
+  EXPECT_NE(text.find("<Label>Deutsch &quot;f\u00fcralle&quot;</Label>\n      <Role"), std::string::npos)
+      << text;
   EXPECT_NE(text.find("<BaseURL>subtitles-deu/all.vtt</BaseURL>"), std::string::npos);
 }
 

@@ -25,7 +25,7 @@ before(async () => {
   writeFileSync(at('given.srt'), srt('F: '));
   execFileSync('ffmpeg', ['-y', '-v', 'error', '-nostdin', '-f', 'lavfi', '-i', `testsrc2=s=426x240:r=25:d=${SECONDS}`,
     '-f', 'lavfi', '-i', `sine=440:d=${SECONDS}:r=48000`, '-i', at('embedded.srt'), '-map', '0', '-map', '1', '-map', '2',
-    '-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'aac', '-c:s', 'srt', '-metadata:s:s:0', 'language=eng', at('film.mkv')]);
+    '-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'aac', '-c:s', 'srt', '-metadata:s:s:0', 'language=eng', '-metadata:s:s:0', 'title=Full', at('film.mkv')]);
   execFileSync(process.env.SPOOL ?? 'build/dev/spool', ['transcode', at('film.mkv'), '-o', at('out'), '--subtitles', `${at('given.srt')}:fr`],
     {stdio: ['ignore', 'ignore', 'inherit']});
   server = await serve({'/film/': at('out'), '/test/': here, '/lib/': path.join(here, 'node_modules')});
@@ -48,6 +48,7 @@ for (const [which, manifest] of [['hls', 'master.m3u8'], ['shaka', 'master.m3u8'
     await page.evaluate(([w, url]) => load(w, url), [which, `${server.url}/film/${manifest}`]);
     const tracks = await page.evaluate(() => player.subtitles());
     assert.deepEqual(tracks.map((track) => track.language), ['en', 'fr']);
+    assert.equal(tracks[0].label, 'Full');
     for (const [index, prefix] of [[0, ''], [1, 'F: ']]) {
       await page.evaluate((i) => player.showSubtitles(i), index);
       await page.evaluate(() => playThrough(0, video.duration - 0.1, 4));
