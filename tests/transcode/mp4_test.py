@@ -1,5 +1,6 @@
 """--mp4: progressive files out of a ladder's segments, which other programs play."""
 import hashlib
+import os
 import signal
 import struct
 import subprocess
@@ -130,6 +131,26 @@ class Mp4(MadeTest):
         except subprocess.TimeoutExpired:
             kill(process.pid, signal.SIGKILL)
         process.communicate()
+
+    def test_a_disk_that_fills_up_meanwhile_leaves_no_half_file_and_the_same_command_goes_on(self):
+        film = make_film(self.folder / "film.mp4", 16)
+        self.transcode(film, self.folder / "undisturbed")
+        self.transcode(film, self.folder / "whole", "--mp4")
+        small = self.folder / "small"
+        small.mkdir()
+        used = int(subprocess.run(["du", "-sk", self.folder / "undisturbed"], capture_output=True, text=True, check=True).stdout.split()[0])
+        room = used + (self.folder / "whole/video.mp4").stat().st_size // 3072
+        script = (f'mount -t tmpfs -o size={room}k tmpfs {small}; "$@" && code=0 || code=$?; echo code=$code; '
+                  f"ls {small}/out; mount -o remount,size=64m {small}; " + f'"$@" >&2; cp -r {small}/out {self.folder}/after')
+        unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
+        done = subprocess.run([*unshare, "sh", "-ec", script, "sh", *self.command(film, small / "out", "--mp4")],
+                              capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"code=[13]\b", done.stderr)
+        self.assertIn("master.m3u8", done.stdout)  # the ladder was finished before
+        self.assertNotIn("video.mp4", done.stdout.split("code=")[1])
+        self.assertRegex(done.stderr, r"(?i)no space left|full")
+        self.assertEqual(digests(self.folder / "after"), digests(self.folder / "whole"))
 
     def test_the_same_bytes_again(self):
         film = make_film(self.folder / "film.mp4", 6)
