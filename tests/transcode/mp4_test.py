@@ -109,20 +109,22 @@ class Mp4(MadeTest):
 
     def test_kills_at_the_end_change_no_byte_and_leave_no_traces(self):
         film = make_film(self.folder / "film.mp4", 30)
-        self.transcode(film, self.folder / "undisturbed", "--mp4")
+        (self.folder / "film.srt").write_text("1\n00:00:01,000 --> 00:00:09,000\nover borders\n")
+        asked = ("--mp4", "--loudness", "-20", "--subtitles", f"{self.folder}/film.srt:en")
+        self.transcode(film, self.folder / "undisturbed", *asked)
         expected = digests(self.folder / "undisturbed")
-        self.assertIn("video.mp4", expected)
+        self.assertTrue({"video.mp4", "audio.m4a", "subtitles-en/all.vtt"} <= set(expected))
         out = self.folder / "out"
-        # Each run lives until it has reached the next of these, or a little longer: all that follows the last segment.
-        for sign in ("240p/playlist.m3u8", "manifest.mpd", "master.m3u8", "video.mp4"):
+        # Each run lives until it has reached the next of these, or a little longer: all that follows the first segment.
+        for sign in ("subtitles-en/playlist.m3u8", "240p/playlist.m3u8", "manifest.mpd", "master.m3u8", "video.mp4"):
             for longer in (0, 0.03, 0.06):
-                self.run_until(film, out, out / sign, longer)
-        self.transcode(film, out, "--mp4")
+                self.run_until(film, out, asked, out / sign, longer)
+        self.transcode(film, out, *asked)
         self.assertEqual(digests(out), expected)
         self.assertEqual([str(path) for path in out.rglob(".spool/attempts/*/*")], [])
 
-    def run_until(self, film, out, sign, longer):
-        process = self.start(film, out, "--mp4")
+    def run_until(self, film, out, asked, sign, longer):
+        process = self.start(film, out, *asked)
         deadline = time.monotonic() + 120
         while not sign.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
