@@ -1,9 +1,10 @@
 #include "base/id.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 #include <sys/random.h>
-#include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <mutex>
@@ -14,20 +15,26 @@
 namespace spool {
 namespace {
 
-// One system call fills many ids. The pool is dropped after fork: a child must not repeat its parent's
-// tokens.
+// Counts forks: a child must not repeat its parent's tokens. (Asking for the process id would cost a system
+// call an id.)
+std::atomic<unsigned> forks = 0;
+const int watches_forks = pthread_atfork(nullptr, nullptr, [] { ++forks; });
+
+// One system call fills many ids.
 void fill_random(std::span<std::uint8_t> out) {
   struct Pool {
     std::array<std::uint8_t, 256> bytes{};
     std::size_t used = 256;
-    pid_t owner = 0;
+    unsigned filled_at = 0;
   };
   thread_local Pool pool;
-  if (pool.used + out.size() > pool.bytes.size() || pool.owner != getpid()) {
-    if (getrandom(pool.bytes.data(), pool.bytes.size(), 0) != static_cast<ssize_t>(pool.bytes.size()))
+  const unsigned now = forks;
+  if (pool.used + out.size() > pool.bytes.size() || pool.filled_at != now) {
+    if (watches_forks != 0 ||
+        getrandom(pool.bytes.data(), pool.bytes.size(), 0) != static_cast<ssize_t>(pool.bytes.size()))
       std::abort();  // no randomness, no fencing
     pool.used = 0;
-    pool.owner = getpid();
+    pool.filled_at = now;
   }
   std::memcpy(out.data(), pool.bytes.data() + pool.used, out.size());
   pool.used += out.size();

@@ -49,12 +49,11 @@ struct InlineExecutor::State {
       queue.pop_front();
       ++taken;
       lock.unlock();
-      Settlement settlement = attempt->run();
+      events.ended(attempt->claim(), attempt->run());
       lock.lock();
-      attempts.erase(attempt->claim().job);
-      lock.unlock();
-      events.ended(attempt->claim(), std::move(settlement));
-      lock.lock();
+      // The worker may have started the job's next attempt already.
+      const auto known = attempts.find(attempt->claim().job);
+      if (known != attempts.end() && known->second == attempt) attempts.erase(known);
     }
   }
 

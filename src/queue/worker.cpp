@@ -295,6 +295,7 @@ std::optional<Error> Worker::State::after_exchange(const std::vector<Result<void
 
 void Worker::State::begin(std::vector<Claim> claims) {
   const auto now = BootClock::now();
+  auto first_timeout = BootClock::time_point::max();
   for (Claim& claimed : claims) {
     RunningAttempt attempt;
     attempt.claim = std::make_shared<const Claim>(std::move(claimed));
@@ -309,6 +310,7 @@ void Worker::State::begin(std::vector<Claim> claims) {
     const Placement placement = attempt.kind->placement_of(claim.phase);
     attempt.executor = executors[static_cast<std::size_t>(placement)];
     attempt.timeout_at = now + claim.timeout.value_or(attempt.kind->timeout);
+    first_timeout = std::min(first_timeout, attempt.timeout_at);
     if (attempt.executor == nullptr) {
       give_back(claim,
                 Failed{{Code::kUnsupported,
@@ -321,7 +323,7 @@ void Worker::State::begin(std::vector<Claim> claims) {
     // kLeaseLost: it is not ours any more.
   }
   const std::lock_guard lock(lease_mutex);
-  wake_watch.notify_one();
+  if (first_timeout < watch_until) wake_watch.notify_one();
 }
 
 void Worker::State::give_back(const Claim& claim, Ending ending) {

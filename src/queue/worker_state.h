@@ -63,7 +63,8 @@ struct Worker::State {
   std::condition_variable wake_keeper, wake_watch;
   Session session;
   BootClock::time_point lease_until{};
-  bool open = false;  // there is a session
+  BootClock::time_point watch_until{};  // what the watch sleeps to
+  bool open = false;                    // there is a session
   bool threads_end = false;
   bool reports_due = false;
 

@@ -126,8 +126,11 @@ void Worker::State::watch() {
       if (threads_end) return;
       lost = open && lease_until <= now;
       // A suspended machine's sleep is not counted by this wait; the tick keeps that short.
-      if (!lost)
-        wake_watch.wait_for(lock, std::clamp<BootClock::duration>(next_timeout - now, milliseconds(1), tick));
+      if (!lost) {
+        const auto most = std::clamp<BootClock::duration>(next_timeout - now, milliseconds(1), tick);
+        watch_until = now + most;
+        wake_watch.wait_for(lock, most);
+      }
     }
     if (lost) lose_lease("it could not be renewed in time");
   }

@@ -115,6 +115,15 @@ class Database {
     while (rows.next()) {
     }
   }
+  // As run(), with as many values as `bind` gives to the statement.
+  template <class Bind>
+  void run_with(const char* sql, Bind&& bind) {
+    Rows rows = prepared(sql);
+    rows.statement().copy = false;
+    bind(rows.statement());
+    while (rows.next()) {
+    }
+  }
   // For SQL that is put together; not kept.
   [[nodiscard]] Rows once(const std::string& sql);
   void script(const std::string& sql);

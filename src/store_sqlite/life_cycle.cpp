@@ -30,9 +30,18 @@ constexpr const char* kDeleteReady = "DELETE FROM ready WHERE lane = ?1 AND rank
 constexpr const char* kDeleteParked = "DELETE FROM parked WHERE seq = ?1";
 constexpr const char* kDeleteRunning = "DELETE FROM running WHERE seq = ?1";
 
-constexpr const char* kAddOutcome =
-    "INSERT INTO outcome (seq, state, at, superseded, cause, attempt, claimed, token, result, cpu, memory,"
-    " bytes_read, bytes_written) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+// Several rows a statement: starting one, with its AUTOINCREMENT, costs more than a row of it.
+#define SPOOL_ADD_OUTCOME                                                                                 \
+  "INSERT INTO outcome (seq, state, at, superseded, cause, attempt, claimed, token, result, cpu, memory," \
+  " bytes_read, bytes_written) VALUES "
+#define SPOOL_OUTCOME "(?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define SPOOL_FOUR_OUTCOMES SPOOL_OUTCOME ", " SPOOL_OUTCOME ", " SPOOL_OUTCOME ", " SPOOL_OUTCOME
+constexpr std::size_t kMany = 16;
+constexpr const char* kAddOutcome = SPOOL_ADD_OUTCOME SPOOL_OUTCOME;
+constexpr const char* kAddOutcomes = SPOOL_ADD_OUTCOME SPOOL_FOUR_OUTCOMES
+    ", " SPOOL_FOUR_OUTCOMES ", " SPOOL_FOUR_OUTCOMES ", " SPOOL_FOUR_OUTCOMES;
+constexpr const char* kDeleteManyRunning =
+    "DELETE FROM running WHERE seq IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 constexpr const char* kAddFailure =
     "INSERT INTO failure (seq, attempt, code, message, native, worker, began, ended, log, cpu, memory, "
     "bytes_read,"
@@ -61,6 +70,8 @@ constexpr const char* kHasLiveChildren =  // job_of_parent, outcome_of_job
     "SELECT 1 FROM job c WHERE c.parent = ?1"
     " AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.seq = c.seq AND o.superseded = 0) LIMIT 1";
 
+constexpr const char* kAnybodyNeeds =  // primary key
+    "SELECT 1 FROM need WHERE needed BETWEEN ?1 AND ?2 LIMIT 1";
 constexpr const char* kOpenDependents =
     "SELECT job, ignore_failure FROM need WHERE needed = ?1 AND open = 1 ORDER BY job";  // primary key
 constexpr const char* kCloseEdges = "UPDATE need SET open = 0 WHERE needed = ?1 AND open = 1";
@@ -115,12 +126,14 @@ Node node_of(const Rows& row) {
 }  // namespace
 
 std::optional<Node> LifeCycle::find(const Uuid& job) {
+  flush();
   Rows row = db_.query(kNodeById, job);
   if (!row.next()) return std::nullopt;
   return node_of(row);
 }
 
 Node LifeCycle::load(Seq seq) {
+  flush();
   Rows row = db_.query(kNodeBySeq, seq);
   if (!row.next()) refuse(Code::kCorruptInput, fmt::format("database: job {} is missing", seq));
   return node_of(row);
@@ -156,13 +169,49 @@ void LifeCycle::take_out(const Node& node) {
   }
 }
 
-void LifeCycle::end(const Node& node, State state, const AttemptTrace& trace, Cause cause) {
-  const Usage& u = trace.usage;
-  db_.run(kAddOutcome, node.seq, static_cast<int>(state), now_, static_cast<int>(cause), trace.attempt,
-          trace.claimed, trace.token,
-          trace.result ? std::optional<std::string_view>(*trace.result) : std::nullopt,
-          unless_zero(u.cpu_seconds), unless_zero(u.peak_memory_bytes), unless_zero(u.bytes_read),
-          unless_zero(u.bytes_written));
+void LifeCycle::flush() {
+  const auto in_groups = [](std::size_t count, auto&& write) {
+    std::size_t i = 0;
+    for (; i + kMany <= count; i += kMany) write(i, kMany);
+    for (; i < count; ++i) write(i, std::size_t{1});
+  };
+  in_groups(left_.size(), [&](std::size_t from, std::size_t count) { delete_left(from, count); });
+  left_.clear();
+  in_groups(outcomes_.size(), [&](std::size_t from, std::size_t count) { write_outcomes(from, count); });
+  outcomes_.clear();
+}
+
+void LifeCycle::delete_left(std::size_t from, std::size_t count) {
+  db_.run_with(count == kMany ? kDeleteManyRunning : kDeleteRunning, [&](Statement& statement) {
+    int at = 0;
+    for (std::size_t i = from; i < from + count; ++i) statement.bind(++at, left_[i]);
+  });
+}
+
+void LifeCycle::write_outcomes(std::size_t from, std::size_t count) {
+  db_.run_with(count == kMany ? kAddOutcomes : kAddOutcome, [&](Statement& statement) {
+    int at = 0;
+    for (std::size_t i = from; i < from + count; ++i) {
+      const Outcome& outcome = outcomes_[i];
+      const AttemptTrace& trace = outcome.trace;
+      statement.bind(++at, outcome.seq);
+      statement.bind(++at, static_cast<int>(outcome.state));
+      statement.bind(++at, now_);
+      statement.bind(++at, static_cast<int>(outcome.cause));
+      statement.bind(++at, trace.attempt);
+      statement.bind(++at, trace.claimed);
+      statement.bind(++at, trace.token);
+      statement.bind(++at, trace.result ? std::optional<std::string_view>(*trace.result) : std::nullopt);
+      statement.bind(++at, unless_zero(trace.usage.cpu_seconds));
+      statement.bind(++at, unless_zero(trace.usage.peak_memory_bytes));
+      statement.bind(++at, unless_zero(trace.usage.bytes_read));
+      statement.bind(++at, unless_zero(trace.usage.bytes_written));
+    }
+  });
+}
+
+void LifeCycle::end(const Node& node, State state, AttemptTrace trace, Cause cause) {
+  outcomes_.push_back({node.seq, state, cause, std::move(trace)});
   if (node.has_key) db_.run(kReleaseKey, node.seq);
   if (node.deadline_asked && node.deadline) db_.run(kDeleteDeadline, *node.deadline, node.seq);
   ended_.push_back({node.seq, node.parent, state, node.optional});
@@ -194,6 +243,7 @@ void LifeCycle::end_stopped(const Node& node, const AttemptTrace& trace) {
 }
 
 std::optional<Error> LifeCycle::failed_children(Seq parent) {
+  flush();
   constexpr int kNamed = 5;
   int bad = 0;
   std::optional<Error> error;
@@ -314,7 +364,16 @@ void LifeCycle::wake_dependents(const Ended& ended) {
   }
 }
 
+// One question for the many jobs that nobody waits for.
+bool LifeCycle::anybody_needs(const std::vector<Ended>& ended) {
+  const auto [first, last] = std::minmax_element(
+      ended.begin(), ended.end(), [](const Ended& a, const Ended& b) { return a.seq < b.seq; });
+  Rows row = db_.query(kAnybodyNeeds, first->seq, last->seq);
+  return row.next();
+}
+
 bool LifeCycle::has_live_children(Seq parent) {
+  flush();
   Rows row = db_.query(kHasLiveChildren, parent);
   return row.next();
 }
@@ -347,21 +406,24 @@ void LifeCycle::wake_parent(Seq parent, std::int64_t ended_children, bool badly)
 }
 
 void LifeCycle::propagate() {
+  flush();
   while (!ended_.empty()) {
     const std::vector<Ended> batch = std::exchange(ended_, {});
+    const bool needed = anybody_needs(batch);
     struct Children {
       std::int64_t ended = 0;
       bool badly = false;
     };
     std::map<Seq, Children> parents;  // in the order of their insertion, one step each
     for (const Ended& job : batch) {
-      wake_dependents(job);
+      if (needed) wake_dependents(job);
       if (job.parent == 0) continue;
       Children& children = parents[job.parent];
       ++children.ended;
       children.badly |= job.state == State::kFailed && !job.optional;
     }
     for (const auto& [parent, children] : parents) wake_parent(parent, children.ended, children.badly);
+    flush();
   }
 }
 

@@ -78,7 +78,9 @@ class LifeCycle {
   // Into a state. The caller has taken the job out of where it was.
   void make_ready(const Node& node, Time ready, bool remember = true);
   void park(Seq seq, State state, std::int64_t open, Time due);
-  void end(const Node& node, State state, const AttemptTrace& trace, Cause cause = Cause::kOwn);
+  void end(const Node& node, State state, AttemptTrace trace, Cause cause = Cause::kOwn);
+  // Out of running, when the next question is asked or the work is done (flush()).
+  void leave_running(Seq seq) { left_.push_back(seq); }
   void add_failure(Seq seq, const FailureTrace& failure);
   // Ends as the stop asks for: cancelled, or failed with the reason.
   void end_stopped(const Node& node, const AttemptTrace& trace);
@@ -98,9 +100,19 @@ class LifeCycle {
   // Lets everything know that waited for what ended.
   void propagate();
 
+  // Writes what was collected; whoever reads outcome or running by SQL of their own calls it first.
+  void flush();
+
   // For a savepoint: ends since `mark` did not happen.
-  [[nodiscard]] std::size_t mark() const { return ended_.size(); }
-  void back_to(std::size_t mark) { ended_.resize(mark); }
+  [[nodiscard]] std::size_t mark() {
+    flush();
+    return ended_.size();
+  }
+  void back_to(std::size_t mark) {
+    ended_.resize(mark);
+    outcomes_.clear();
+    left_.clear();
+  }
 
  private:
   struct Ended {
@@ -108,6 +120,15 @@ class LifeCycle {
     State state;
     bool optional;
   };
+  struct Outcome {
+    Seq seq;
+    State state;
+    Cause cause;
+    AttemptTrace trace;
+  };
+  void write_outcomes(std::size_t from, std::size_t count);
+  void delete_left(std::size_t from, std::size_t count);
+  [[nodiscard]] bool anybody_needs(const std::vector<Ended>& ended);
   void wake_dependents(const Ended& ended);
   void wake_parent(Seq parent, std::int64_t ended, bool badly);
   [[nodiscard]] bool has_live_children(Seq parent);
@@ -116,6 +137,8 @@ class LifeCycle {
   Database& db_;
   Time now_;
   std::vector<Ended> ended_;
+  std::vector<Outcome> outcomes_;  // to be written
+  std::vector<Seq> left_;          // to be deleted from running
   bool woke_ = false;
   int moved_ = 0;
 };

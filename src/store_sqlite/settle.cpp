@@ -10,13 +10,19 @@
 namespace spool::sqlite {
 namespace {
 
-// Primary keys and job.id.
-constexpr const char* kHeld =
-    "SELECT j.seq, j.parent, j.lane, j.priority, j.optional, j.unique_key IS NOT NULL, j.deadline_asked,"
-    " coalesce(l.deadline, j.deadline), coalesce(l.ready, j.created + j.delay), r.attempt, r.claimed,"
-    " j.most_attempts, coalesce(l.rescues, 0), coalesce(l.stop, 0), coalesce(l.has_children, 0)"
-    " FROM job j JOIN running r ON r.seq = j.seq LEFT JOIN life l ON l.seq = j.seq"
+#define SPOOL_HELD                                                                                      \
+  "SELECT j.seq, j.parent, j.lane, j.priority, j.optional, j.unique_key IS NOT NULL, j.deadline_asked," \
+  " coalesce(l.deadline, j.deadline), coalesce(l.ready, j.created + j.delay), r.attempt, r.claimed,"    \
+  " j.most_attempts, coalesce(l.rescues, 0), coalesce(l.stop, 0), coalesce(l.has_children, 0), j.id, "  \
+  "r.token "
+constexpr const char* kHeld =  // primary keys and job.id
+    SPOOL_HELD
+    "FROM job j JOIN running r ON r.seq = j.seq LEFT JOIN life l ON l.seq = j.seq"
     " WHERE j.id = ?1 AND r.token = ?2";
+constexpr const char* kHeldBetween =  // primary keys; few rows are in running
+    SPOOL_HELD
+    "FROM running r CROSS JOIN job j ON j.seq = r.seq LEFT JOIN life l ON l.seq = r.seq"
+    " WHERE r.seq BETWEEN ?1 AND ?2 AND r.session = ?3";
 constexpr const char* kWorkerOf =
     "SELECT s.host || ':' || s.pid FROM running r JOIN session s ON s.session = r.session WHERE r.seq = ?1";
 constexpr const char* kDeleteRunning = "DELETE FROM running WHERE seq = ?1";
@@ -53,9 +59,21 @@ std::string_view tail(std::string_view text, std::size_t most) {
 
 }  // namespace
 
+void Settler::expect(std::int64_t session, Seq first, Seq last) {
+  Rows rows = db_.query(kHeldBetween, first, last, session);
+  while (rows.next()) expected_.try_emplace(rows.uuid(15), read(rows));
+}
+
 std::optional<Settler::Held> Settler::held(const Uuid& job, const Token& token) {
+  if (auto known = expected_.extract(job); !known.empty() && known.mapped().token == token)
+    return std::move(known.mapped());
+  life_.flush();
   Rows row = db_.query(kHeld, job, token);
   if (!row.next()) return std::nullopt;
+  return read(row);
+}
+
+Settler::Held Settler::read(const Rows& row) {
   Held held;
   Node& node = held.node;
   node.seq = row.i64(0);
@@ -75,6 +93,7 @@ std::optional<Settler::Held> Settler::held(const Uuid& job, const Token& token) 
   held.rescues = row.i32(12);
   node.stop = static_cast<Stop>(row.i32(13));
   node.has_children = row.i32(14) != 0;
+  held.token = row.token(16);
   return held;
 }
 
@@ -106,10 +125,10 @@ void Settler::settle(Held& held, const Settlement& s, const Succeeded& ending) {
          fmt::format("its result has {} bytes: the most is {}", result.size(), kMostResultBytes), 0});
     return;
   }
-  db_.run(kDeleteRunning, held.node.seq);
+  life_.leave_running(held.node.seq);
   held.trace.token = s.token;
   if (!result.empty()) held.trace.result = std::move(result);
-  life_.end(held.node, State::kSucceeded, held.trace);
+  life_.end(held.node, State::kSucceeded, std::move(held.trace));
 }
 
 void Settler::settle(Held& held, const Settlement& s, const FanOut& ending) {

@@ -1,6 +1,8 @@
 // Settler: what becomes of an attempt that ended. In one write transaction.
 #pragma once
 
+#include <unordered_map>
+
 #include "store_sqlite/insert.h"
 
 namespace spool::sqlite {
@@ -9,6 +11,8 @@ class Settler {
  public:
   Settler(LifeCycle& life, Lanes& lanes) : life_(life), db_(life.db()), lanes_(lanes) {}
 
+  // What the session runs of these will be settled: read at once what would be read one by one.
+  void expect(std::int64_t session, Seq first, Seq last);
   // kLeaseLost when the token is stale; nothing has changed then.
   [[nodiscard]] Result<void> settle(const Settlement& settlement);
   // The worker of a running attempt is gone: charges a rescue.
@@ -19,11 +23,13 @@ class Settler {
  private:
   struct Held {  // a running attempt
     Node node;
+    Token token;
     int most_attempts = 3;
     int rescues = 0;
     AttemptTrace trace;
   };
   [[nodiscard]] std::optional<Held> held(const Uuid& job, const Token& token);
+  [[nodiscard]] static Held read(const Rows& row);
   void settle(Held& held, const Settlement& s, const Succeeded& ending);
   void settle(Held& held, const Settlement& s, const FanOut& ending);
   void settle(Held& held, const Settlement& s, const RetryLater& ending);
@@ -40,6 +46,7 @@ class Settler {
   LifeCycle& life_;
   Database& db_;
   Lanes& lanes_;
+  std::unordered_map<Uuid, Held> expected_;
 };
 
 }  // namespace spool::sqlite

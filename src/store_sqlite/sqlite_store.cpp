@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <limits>
 #include <mutex>
 #include <type_traits>
+#include <unordered_map>
 
 #include "store_sqlite/claim.h"
 #include "store_sqlite/reader.h"
@@ -99,6 +101,7 @@ class SqliteStore final : public Store {
     return with_lease(session, [&](LifeCycle& life, std::int64_t number) {
       Exchange result;
       Settler settler(life, lanes_);
+      expect(settler, number, settlements);
       result.settled.reserve(settlements.size());
       for (const Settlement& s : settlements) result.settled.push_back(settler.settle(s));
       life.propagate();
@@ -106,7 +109,10 @@ class SqliteStore final : public Store {
       move_due(life);
       stop_late(life);
       life.propagate();
-      result.claimed = Claimer(life, lanes_).claim(number, want);
+      Claimer claimer(life, lanes_);
+      result.claimed = claimer.claim(number, want);
+      for (std::size_t i = 0; i < result.claimed.size(); ++i)
+        claimed_[result.claimed[i].job] = claimer.seqs()[i];
       return result;
     });
   }
@@ -192,6 +198,19 @@ class SqliteStore final : public Store {
   Time clock() const {
     return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()) +
            Duration(offset_.load());
+  }
+
+  // claimed_ is a hint: it may hold what was rolled back, or what was lost with its lease.
+  void expect(Settler& settler, std::int64_t session, std::span<const Settlement> settlements) {
+    constexpr std::size_t kFew = 4, kMostRemembered = 100'000;
+    Seq first = std::numeric_limits<Seq>::max(), last = 0;
+    for (const Settlement& s : settlements)
+      if (const auto known = claimed_.extract(s.job); !known.empty()) {
+        first = std::min(first, known.mapped());
+        last = std::max(last, known.mapped());
+      }
+    if (settlements.size() >= kFew && first <= last) settler.expect(session, first, last);
+    if (claimed_.size() > kMostRemembered) claimed_.clear();
   }
 
   Duration until_next_due() {
@@ -282,10 +301,11 @@ class SqliteStore final : public Store {
     });
   }
 
-  std::mutex write_mutex_;  // guards writer_, lanes_ and locks_
+  std::mutex write_mutex_;  // guards writer_, lanes_, claimed_ and locks_
   std::unique_ptr<Database> writer_;
   Lanes lanes_;
-  std::mutex read_mutex_;  // guards reader_
+  std::unordered_map<Uuid, Seq> claimed_;  // through this store, and not settled
+  std::mutex read_mutex_;                  // guards reader_
   std::unique_ptr<Database> reader_;
   SessionLocks locks_;
   Wakeup wakeup_;

@@ -74,6 +74,63 @@ TEST_P(StoreContract, ASettlementOfAnUnknownJobIsALostLease) {
   EXPECT_EQ(settle(claimed, Succeeded{}), "lease_lost");
 }
 
+// Stores may work on many settlements at once: each must still be as if it had come alone.
+TEST_P(StoreContract, ALargeBatchOfAllEndingsIsWhatItsPartsAre) {
+  constexpr std::size_t kJobs = 90;
+  insert_all(std::vector<NewJob>(kJobs, new_job("a")));
+  const auto claimed = claim(kJobs);
+  ASSERT_EQ(claimed.size(), kJobs);
+  NewJob orphan = new_job("child");
+  orphan.needs = {{Uuid::v7(), false}};
+  std::vector<Settlement> batch;
+  std::vector<std::string> expected;
+  std::vector<State> states;
+  const auto add = [&](const Claim& of, Ending ending, std::string code) {
+    batch.push_back(settlement(of, std::move(ending)));
+    expected.push_back(std::move(code));
+  };
+  for (std::size_t i = 0; i < kJobs; ++i) {
+    Claim stale = claimed[i];
+    stale.token = Token::random();
+    if (i % 9 == 2) add(stale, Succeeded{}, "lease_lost");
+    switch (i % 10) {
+      case 6:
+        add(claimed[i], Failed{broken()}, "ok");
+        states.push_back(State::kFailed);
+        break;
+      case 7:
+        add(claimed[i], FanOut{{new_job("child")}, "next", false}, "ok");
+        states.push_back(State::kWaiting);
+        break;
+      case 8:
+        add(claimed[i], FanOut{{new_job("child"), orphan}, "next", false}, "ok");
+        states.push_back(State::kFailed);
+        break;
+      case 9:
+        add(claimed[i], Snooze{minutes(1)}, "ok");
+        states.push_back(State::kScheduled);
+        break;
+      default:
+        add(claimed[i], Succeeded{{{"n", i}}}, "ok");
+        states.push_back(State::kSucceeded);
+    }
+    if (i % 9 == 4) add(claimed[i], Succeeded{}, "lease_lost");
+  }
+  const auto settled = must(store().exchange(worker(), batch, {})).settled;
+  ASSERT_EQ(settled.size(), expected.size());
+  for (std::size_t i = 0; i < settled.size(); ++i) EXPECT_EQ(code_of(settled[i]), expected[i]) << i;
+  std::vector<Uuid> ended, said;
+  for (std::size_t i = 0; i < kJobs; ++i) {
+    const Job job = get(claimed[i].job);
+    EXPECT_EQ(job.state, states[i]) << i;
+    EXPECT_EQ(job.result, states[i] == State::kSucceeded ? (Json{{"n", i}}) : Json(nullptr)) << i;
+    if (spool::ended(job.state)) ended.push_back(job.id);
+  }
+  for (const OutcomeRecord& outcome : must(store().outcomes_since(0, 1000))) said.push_back(outcome.job);
+  EXPECT_EQ(said, ended);
+  EXPECT_EQ(claim(1000).size(), kJobs / 10);  // the children
+}
+
 TEST_P(StoreContract, OneBadSettlementInABatchFailsAlone) {
   const Uuid a = insert(new_job("a"));
   const Uuid b = insert(new_job("b"));
