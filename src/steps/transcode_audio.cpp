@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 
 #include "media/audio.h"
 #include "media/loudness.h"
@@ -54,9 +55,10 @@ Result<Normalised> normalise(Attempt& attempt, const media::AudioTask& task) {
                media::measure_loudness(
                    std::move(source), task, [&](double fraction) { attempt.progress(kMeasuring * fraction); },
                    attempt.stop_token()));
-  out.gain_db = media::normalising_gain_db(measured, target, kPeakCeiling);
-  out.told = {{"integrated_lufs", measured.integrated_lufs},
-              {"true_peak_dbtp", measured.true_peak_dbtp},
+  // In hundredths, downwards: what is told is what is done.
+  out.gain_db = std::floor(100 * media::normalising_gain_db(measured, target, kPeakCeiling)) / 100;
+  out.told = {{"integrated_lufs", std::round(100 * measured.integrated_lufs) / 100},
+              {"true_peak_dbtp", std::round(100 * measured.true_peak_dbtp) / 100},
               {"gain_db", out.gain_db}};
   const double short_by = target - measured.integrated_lufs - out.gain_db;
   if (short_by > kToldFrom)

@@ -35,7 +35,7 @@ class Loudness(MadeTest):
                     self.assertAlmostEqual(loudness, target, delta=0.5)
                     self.assertLess(peak, -1)
                     told = document["result"]["loudness"]["audio-und"]
-                    self.assertAlmostEqual(told["integrated_lufs"] + told["gain_db"], target, delta=0.01)
+                    self.assertAlmostEqual(told["integrated_lufs"] + told["gain_db"], target, delta=0.02)
                     self.assertEqual(document["result"]["notes"], [])
 
     def test_a_film_that_is_too_loud_is_made_quieter(self):
@@ -51,7 +51,7 @@ class Loudness(MadeTest):
         before, after = ebur128(film), ebur128(out / "audio.m4a")
         told = document["result"]["loudness"]["audio-und"]
         self.assertAlmostEqual(told["true_peak_dbtp"], before[1], delta=0.2)
-        self.assertAlmostEqual(told["true_peak_dbtp"] + told["gain_db"], -1, delta=0.01)
+        self.assertAlmostEqual(told["true_peak_dbtp"] + told["gain_db"], -1, delta=0.02)
         self.assertAlmostEqual(after[0], before[0] + told["gain_db"], delta=0.5)
         self.assertLess(after[0], -17)
         self.assertLess(after[1], -0.5)  # AAC moves peaks a little
