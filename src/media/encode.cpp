@@ -6,8 +6,8 @@
 
 #include "media/chunk_reader.h"
 #include "media/prepare.h"
-#include "media/rung_scaler.h"
 #include "media/rung_encoders.h"
+#include "media/rung_scaler.h"
 
 namespace spool::media {
 namespace {

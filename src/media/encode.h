@@ -1,9 +1,9 @@
 // encode_chunk: the frames that a chunk owns, decoded once, filtered once, encoded for each of its rungs.
 //
 // Decoding and filtering in the calling thread, which also calls the hooks; each encoder in one of its own
-// (RungEncoders). Memory does not grow with the chunk: segments leave through the sink. The frames that come out are exactly those that were planned: where the source has
-// a hole, or a frame too many, the last good frame is shown on, and the output says so.
-// docs/decisions/damaged_video.md.
+// (RungEncoders). Memory does not grow with the chunk: segments leave through the sink. The frames that come
+// out are exactly those that were planned: where the source has a hole, or a frame too many, the last good
+// frame is shown on, and the output says so. docs/decisions/damaged_video.md.
 #pragma once
 
 #include <cstdint>

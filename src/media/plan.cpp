@@ -184,8 +184,7 @@ void add_chunks(const Planner& p, FilmPlan& plan) {
     }
   }
   const auto count = plan.chunks.size();
-  for (std::size_t i = 0; i < count; ++i)
-    plan.chunks[i].alone = i < kFirstAlone || i + kLastAlone >= count;
+  for (std::size_t i = 0; i < count; ++i) plan.chunks[i].alone = i < kFirstAlone || i + kLastAlone >= count;
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ struct ProcessOptions {
   int spare_children = 2;  // started ahead, so that an attempt need not wait for one
   // No spare is started beyond so many children: where there is but one tree, whose children are used again.
   int most_with_spares = std::numeric_limits<int>::max();
-  int most_idle = 4;       // kept for their owner's tree after an attempt
+  int most_idle = 4;  // kept for their owner's tree after an attempt
   Duration idle_timeout = std::chrono::seconds(10);
   int jobs_per_child = 64;
   std::int64_t recycle_above_bytes = std::int64_t{512} << 20;  // of resident memory, after an attempt
