@@ -34,7 +34,7 @@ struct Subtitles {
 };
 
 struct Options {
-  std::string input, output, ladder = "web", speed = "fast", start, end;
+  std::string input, output, ladder = "web", speed = "fast", remux = "auto", start, end;
   std::vector<std::string> subtitles;
   int slots = 0;
   std::optional<double> loudness;
@@ -115,11 +115,8 @@ Result<NewJob> make_job(const Options& options, const std::vector<Subtitles>& su
   job.name = "transcode";
   const pipeline::Ladders ladders(media::ladder_schema());
   SPOOL_ASSIGN(Json ladder, ladders.named_or_file(options.ladder));
-  job.args = {{"input", kSource},
-              {"ladder", std::move(ladder)},
-              {"speed", options.speed},
-              {"surround", options.surround},
-              {"destination", ""}};
+  job.args = {{"input", kSource},       {"ladder", std::move(ladder)},  {"speed", options.speed},
+              {"remux", options.remux}, {"surround", options.surround}, {"destination", ""}};
   SPOOL_TRY(add_time(job.args, "start", options.start));
   SPOOL_TRY(add_time(job.args, "end", options.end));
   if (options.loudness) job.args["loudness"] = *options.loudness;
@@ -255,6 +252,11 @@ void add_transcode(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--speed", options->speed, "fast or balanced")
       ->check(CLI::IsMember({"fast", "balanced"}))
+      ->capture_default_str();
+  command
+      ->add_option("--remux", options->remux,
+                   "auto: a rung of the source's size is its own frames where they fit; or never")
+      ->check(CLI::IsMember({"auto", "never"}))
       ->capture_default_str();
   command->add_option("--slots", options->slots, "How many chunks at once (0: one for each core)")
       ->check(CLI::Range(0, 1024))

@@ -13,6 +13,7 @@ namespace {
 constexpr double kGapSeconds = 0.005;
 constexpr double kLateSeconds = 0.02;
 constexpr double kShortSeconds = 0.5;
+constexpr double kRateSlack = 1.1;  // encoders overshoot what they are asked for
 
 struct Opened {
   av::Input input;
@@ -61,7 +62,7 @@ Result<std::string> audio_copy_obstacle(ByteSource source, const AudioTask& task
   if (task.cut) return "only a part of it is wanted";
   if (task.gain_db != 0) return "its loudness is changed";
   const auto packet = av::make_packet();
-  std::int64_t expected = INT64_MIN;
+  std::int64_t expected = INT64_MIN, bytes = 0, packets = 0;
   for (;;) {
     SPOOL_ASSIGN(const bool more, opened.input.read(*packet));
     if (!more) break;
@@ -76,8 +77,14 @@ Result<std::string> audio_copy_obstacle(ByteSource source, const AudioTask& task
     }
     if (std::abs(double(at - expected)) > kGapSeconds * codec.sample_rate) return "it has gaps or drifts";
     expected += 1024;
+    bytes += packet->size;
+    ++packets;
   }
   if (expected == INT64_MIN) return "it has no packets";
+  const double rate = 8.0 * double(bytes) * codec.sample_rate / (1024.0 * double(packets));
+  if (rate > kRateSlack * double(task.bits_per_second))
+    return fmt::format("its {:.0f} kbit/s are above the ladder's {}", rate / 1000,
+                       task.bits_per_second / 1000);
   if (task.film_seconds && double(expected) < (*task.film_seconds - kShortSeconds) * codec.sample_rate)
     return "it ends before the film";
   return "";

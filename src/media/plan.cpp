@@ -25,7 +25,7 @@ constexpr double kIdleFrame = 0.3;        // of the last chunk: other cores have
 constexpr std::size_t kFirstAlone = 2;
 constexpr std::size_t kLastAlone = 3;
 
-// Frames [first, last) of the film, all in one GOP.
+// Frames [first, last) of the film, all in one GOP; beside a remuxed rung, in one segment.
 struct Gop {
   std::size_t first = 0;
   std::size_t last = 0;
@@ -37,7 +37,9 @@ struct Planner {
   std::int64_t end = 0;
   std::vector<Keyframe> keyframes;
   bool interlaced = false;
+  bool given = false;  // `gops` are segments that a remuxed rung gives
   std::vector<Gop> gops;
+  std::int64_t gop_ticks = 0;
   int gops_per_segment = 1;
   int gops_per_chunk = 4;
 
@@ -63,6 +65,20 @@ std::vector<Gop> gops_of(std::span<const std::int64_t> pts, std::int64_t gop_tic
     gops.back().last = i + 1;
   }
   return gops;
+}
+
+std::vector<Gop> segments_between(std::span<const std::int64_t> pts, std::span<const std::int64_t> borders) {
+  std::vector<Gop> segments;
+  for (std::size_t i = 0; i < borders.size(); ++i) {
+    const auto place = [&](std::size_t border) {
+      return border < borders.size()
+                 ? static_cast<std::size_t>(std::lower_bound(pts.begin(), pts.end(), borders[border]) -
+                                            pts.begin())
+                 : pts.size();
+    };
+    segments.push_back({place(i), place(i + 1)});
+  }
+  return segments;
 }
 
 // The latest place from which every frame at and after `frame` can be decoded.
@@ -107,12 +123,26 @@ std::vector<std::size_t> cut(const Planner& p) {
   return begins;
 }
 
+// A GOP of the grid has one; a given segment is cut into equal parts.
+void add_idrs(const Planner& p, std::size_t gop, std::vector<std::int64_t>& idrs) {
+  const std::int64_t begin = p.begin_of(gop), length = p.begin_of(gop + 1) - begin;
+  const std::int64_t parts =
+      p.given ? std::max<std::int64_t>(1, (length + p.gop_ticks / 2) / p.gop_ticks) : 1;
+  for (std::int64_t part = 0; part < parts; ++part) {
+    const auto frame = std::lower_bound(p.pts.begin() + static_cast<std::ptrdiff_t>(p.gops[gop].first),
+                                        p.pts.begin() + static_cast<std::ptrdiff_t>(p.gops[gop].last),
+                                        begin + length * part / parts);
+    if (frame - p.pts.begin() == static_cast<std::ptrdiff_t>(p.gops[gop].last)) break;
+    if (idrs.empty() || *frame > idrs.back()) idrs.push_back(*frame);
+  }
+}
+
 std::vector<PlannedSegment> segments_of(const Planner& p, std::size_t first, std::size_t last) {
   std::vector<PlannedSegment> segments;
   for (std::size_t g = first; g < last;) {
     const std::size_t stop = std::min(last, g + static_cast<std::size_t>(p.gops_per_segment));
     PlannedSegment segment{p.begin_of(g), p.begin_of(stop) - p.begin_of(g), {}};
-    for (; g < stop; ++g) segment.idr.push_back(p.begin_of(g));
+    for (; g < stop; ++g) add_idrs(p, g, segment.idr);
     segments.push_back(std::move(segment));
   }
   return segments;
@@ -146,17 +176,11 @@ std::int64_t decode_shift(const Planner& p) {
   return shift;
 }
 
-std::vector<PlannedRung> planned_rungs(const Ladder& ladder, Size source) {
-  std::vector<PlannedRung> rungs;
-  for (const Rung& rung : rungs_for(ladder, source.width, source.height))
-    rungs.push_back({rung, size_for(rung, source)});
-  return rungs;
-}
-
 // The first GOP twice: the lowest rung alone, so that playing can begin, and the others.
-void add_chunks(const Planner& p, FilmPlan& plan) {
+void add_chunks(const Planner& p, int remuxed, FilmPlan& plan) {
   std::vector<int> all(plan.film.rungs.size());
   std::iota(all.begin(), all.end(), 0);
+  std::erase(all, remuxed);
   const std::vector<std::size_t> begins = cut(p);
   std::uint32_t fragment = 1;
   for (std::size_t i = 0; i + 1 < begins.size(); ++i) {
@@ -165,17 +189,18 @@ void add_chunks(const Planner& p, FilmPlan& plan) {
     chunk.first_fragment = fragment;
     plan.segments += static_cast<int>(chunk.segments.size());
     for (const PlannedSegment& segment : chunk.segments) {
+      plan.borders.push_back(segment.pts);
       fragment += static_cast<std::uint32_t>(segment.idr.size());
       const double seconds =
           static_cast<double>(segment.duration) / static_cast<double>(plan.film.clock.timescale);
       plan.target_duration = std::max(plan.target_duration, static_cast<int>(std::lround(seconds)));
     }
-    chunk.rungs = all;
     const auto add = [&](Chunk part, std::vector<int> rungs) {
       part.index = static_cast<int>(plan.chunks.size());
       part.rungs = std::move(rungs);
       plan.chunks.push_back(std::move(part));
     };
+    if (all.empty()) continue;
     if (i == 0 && all.size() > 1 && begins.size() > 2) {
       add(chunk, {all.back()});
       add(chunk, {all.begin(), std::prev(all.end())});
@@ -187,7 +212,45 @@ void add_chunks(const Planner& p, FilmPlan& plan) {
   for (std::size_t i = 0; i < count; ++i) plan.chunks[i].alone = i < kFirstAlone || i + kLastAlone >= count;
 }
 
+// A GOP is what the ladder says, in whole frames; a chunk is a run of them. False: the remuxed rung does not
+// fit.
+bool lay_grid(const Ladder& ladder, const FilmPlan& plan, const PlanOptions& options, Planner& planner) {
+  const SourceClock& clock = plan.film.clock;
+  planner.gop_ticks =
+      static_cast<std::int64_t>(std::ceil(ladder.gop_seconds * static_cast<double>(clock.timescale) - 0.5));
+  if (clock.frame_ticks > 0)
+    planner.gop_ticks = std::max<std::int64_t>(1, std::llround(ladder.gop_seconds * plan.film.rate.value())) *
+                        clock.frame_ticks;
+  double gop_seconds = ladder.gop_seconds;
+  if (options.remuxed) {
+    const std::vector<std::int64_t>& borders = options.remuxed->borders;
+    planner.given = true;
+    planner.gops = segments_between(planner.pts, borders);
+    bool fits = !borders.empty() && borders.front() == planner.pts.front() && planner.before.empty() &&
+                options.remuxed->rung >= 0 && options.remuxed->rung < std::ssize(plan.film.rungs);
+    for (std::size_t i = 0; i < planner.gops.size(); ++i)
+      fits = fits && planner.gops[i].first < planner.gops[i].last && planner.begin_of(i) == borders[i];
+    if (!fits) return false;
+    gop_seconds = static_cast<double>(planner.end) / static_cast<double>(clock.timescale) /
+                  static_cast<double>(borders.size());
+  } else {
+    planner.gops = gops_of(planner.pts, planner.gop_ticks);
+    planner.gops_per_segment =
+        std::max(1, static_cast<int>(std::lround(ladder.segment_seconds / ladder.gop_seconds)));
+  }
+  planner.gops_per_chunk =
+      std::max(planner.gops_per_segment, static_cast<int>(std::lround(options.chunk_seconds / gop_seconds)));
+  return true;
+}
+
 }  // namespace
+
+std::vector<PlannedRung> planned_rungs(const Ladder& ladder, Size source) {
+  std::vector<PlannedRung> rungs;
+  for (const Rung& rung : rungs_for(ladder, source.width, source.height))
+    rungs.push_back({rung, size_for(rung, source)});
+  return rungs;
+}
 
 Result<FilmPlan> plan_film(const Timeline& timeline, const Ladder& ladder, Speed speed,
                            const PlanOptions& options) {
@@ -228,19 +291,13 @@ Result<FilmPlan> plan_film(const Timeline& timeline, const Ladder& ladder, Speed
   planner.keyframes = timeline.keyframes;
   for (Keyframe& keyframe : planner.keyframes) keyframe.pts -= origin;
   planner.interlaced = timeline.picture.interlaced;
-  std::int64_t gop_ticks = tick(ladder.gop_seconds);
-  if (const std::int64_t frame = timeline.clock.frame_ticks; frame > 0)
-    gop_ticks = std::max<std::int64_t>(1, std::llround(ladder.gop_seconds * timeline.rate.value())) * frame;
-  planner.gops = gops_of(planner.pts, gop_ticks);
-  planner.gops_per_segment =
-      std::max(1, static_cast<int>(std::lround(ladder.segment_seconds / ladder.gop_seconds)));
-  planner.gops_per_chunk = std::max(
-      planner.gops_per_segment, static_cast<int>(std::lround(options.chunk_seconds / ladder.gop_seconds)));
-  plan.film.decode_shift = decode_shift(planner);
+  if (!lay_grid(ladder, plan, options, planner))
+    return fail(Code::kInternal, "the remuxed rung's segments do not fit the film");
+  plan.film.decode_shift = std::max(decode_shift(planner), options.remuxed ? options.remuxed->shift : 0);
   plan.frames = std::ssize(planner.pts);
   plan.duration = planner.end;
   plan.target_duration = std::max(1, static_cast<int>(std::lround(ladder.segment_seconds)));
-  add_chunks(planner, plan);
+  add_chunks(planner, options.remuxed ? options.remuxed->rung : -1, plan);
   return plan;
 }
 

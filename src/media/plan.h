@@ -7,6 +7,9 @@
 // is one GOP, its lowest rung a chunk of its own (playing begins early); the last ones shrink (cores end
 // together). Nothing depends on the machine: the same film and ladder give the same plan.
 // docs/decisions/chunk_plan.md.
+//
+// Beside a remuxed rung there is no grid: segments begin at the borders that it gives, and are cut into equal
+// GOPs near gop_seconds. docs/decisions/remux.md.
 #pragma once
 
 #include <cstdint>
@@ -79,16 +82,30 @@ struct FilmPlan {
   std::int64_t frames = 0;
   std::int64_t duration = 0;  // ticks
   int segments = 0;
-  int target_duration = 0;  // seconds, EXT-X-TARGETDURATION (RFC 8216 section 4.3.3.1)
+  std::vector<std::int64_t> borders;  // where segments begin, ticks
+  int target_duration = 0;            // seconds, EXT-X-TARGETDURATION (RFC 8216 section 4.3.3.1)
+};
+
+// A rung that is not encoded: segments begin where its own do, and no chunk makes it. The film is not
+// trimmed.
+struct RemuxedRung {
+  int rung = 0;                       // of planned_rungs()
+  std::vector<std::int64_t> borders;  // ticks, rising from 0; each is a frame's time
+  std::int64_t shift = 0;             // the decode shift that its frames need at least
 };
 
 struct PlanOptions {
   double from_seconds = 0;  // trim, on the film's own clock
   std::optional<double> until_seconds;
   double chunk_seconds = 8;
+  std::optional<RemuxedRung> remuxed;
 };
 
-// Errors: kInvalidArgument when the trim leaves nothing, naming the film's length.
+// What a ladder makes of a source of this size (upright, square pixels); highest first.
+[[nodiscard]] std::vector<PlannedRung> planned_rungs(const Ladder& ladder, Size source);
+
+// Errors: kInvalidArgument when the trim leaves nothing, naming the film's length; kInternal for a remuxed
+// rung that does not fit the film.
 [[nodiscard]] Result<FilmPlan> plan_film(const Timeline& timeline, const Ladder& ladder, Speed speed,
                                          const PlanOptions& options = {});
 

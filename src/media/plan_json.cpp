@@ -1,8 +1,11 @@
-// ChunkTask as a job's arguments. Frame times go as differences: a few bytes a frame, and none at a constant
-// rate.
+// ChunkTask and RemuxTask as a job's arguments. Frame times go as differences: a few bytes a frame, and none
+// at a constant rate.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "media/plan.h"
+#include "media/remux.h"
 
 namespace spool::media {
 namespace {
@@ -110,6 +113,10 @@ Film film_from(const Json& j) {
   return film;
 }
 
+bool makes_sense(const SourceClock& clock) {
+  return clock.time_base.num > 0 && clock.time_base.den > 0 && clock.timescale > 0 && clock.frame_ticks >= 0;
+}
+
 // A task comes from a job's arguments: what would make the encoder wander is refused.
 Result<void> check(const ChunkTask& task) {
   const auto wrong = [](std::string_view what) {
@@ -117,8 +124,7 @@ Result<void> check(const ChunkTask& task) {
   };
   const Chunk& c = task.chunk;
   const SourceClock& clock = task.film.clock;
-  if (clock.time_base.num <= 0 || clock.time_base.den <= 0 || clock.timescale <= 0 || clock.frame_ticks < 0)
-    return wrong("clock");
+  if (!makes_sense(clock)) return wrong("clock");
   if (c.frames <= 0 || c.segments.empty() || c.end <= c.begin || c.segments.front().pts != c.begin)
     return wrong("frames");
   if (c.pts.empty() ? clock.frame_ticks <= 0 : static_cast<std::int64_t>(c.pts.size()) != c.frames)
@@ -169,6 +175,38 @@ Result<ChunkTask> chunk_task_from_json(const Json& document) try {
   return task;
 } catch (const Json::exception& e) {
   return fail(Code::kInvalidArgument, fmt::format("chunk task: {}", e.what()));
+}
+
+Json to_json(const RemuxTask& task) {
+  return {{"stream", task.stream},
+          {"clock", to_json(task.clock)},
+          {"borders", differences(task.borders, 0)},
+          {"end", task.end},
+          {"shift", task.shift},
+          {"seek", task.seek},
+          {"first_segment", task.first_segment},
+          {"first_fragment", task.first_fragment},
+          {"language", task.language}};
+}
+
+Result<RemuxTask> remux_task_from_json(const Json& document) try {
+  RemuxTask task;
+  document.at("stream").get_to(task.stream);
+  task.clock = clock_from(document.at("clock"));
+  task.borders = times_from(document.at("borders"), 0);
+  document.at("end").get_to(task.end);
+  document.at("shift").get_to(task.shift);
+  document.at("seek").get_to(task.seek);
+  document.at("first_segment").get_to(task.first_segment);
+  document.at("first_fragment").get_to(task.first_fragment);
+  document.at("language").get_to(task.language);
+  if (!makes_sense(task.clock) || task.borders.empty() || task.end <= task.borders.back() ||
+      !std::ranges::is_sorted(task.borders) || task.shift < 0 || task.first_segment < 0 ||
+      task.first_fragment == 0)
+    return fail(Code::kInvalidArgument, "remux task: it makes no sense");
+  return task;
+} catch (const Json::exception& e) {
+  return fail(Code::kInvalidArgument, fmt::format("remux task: {}", e.what()));
 }
 
 }  // namespace spool::media

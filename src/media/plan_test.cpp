@@ -126,7 +126,7 @@ TEST(PlanFilm, CoversEveryFrameOnceAtVaryingRates) {
 
 TEST(PlanFilm, TrimsToTheFramesThatBeginInside) {
   const Timeline timeline = constant({25, 1}, 1000, 250);
-  const FilmPlan plan = must_plan(timeline, {10.01, 20.0, 8});
+  const FilmPlan plan = must_plan(timeline, {10.01, 20.0, 8, {}});
   ASSERT_NO_FATAL_FAILURE(check(plan));
   EXPECT_EQ(plan.frames, 500 - 251);
   EXPECT_EQ(plan.film.clock.source_seconds(0), 10.04);
@@ -135,7 +135,7 @@ TEST(PlanFilm, TrimsToTheFramesThatBeginInside) {
 }
 
 TEST(PlanFilm, RefusesATrimThatLeavesNothing) {
-  const auto plan = plan_film(constant({25, 1}, 100, 25), web(), Speed::kFast, {5, {}, 8});
+  const auto plan = plan_film(constant({25, 1}, 100, 25), web(), Speed::kFast, {5, {}, 8, {}});
   ASSERT_FALSE(plan.has_value());
   EXPECT_EQ(plan.error().code, Code::kInvalidArgument);
   EXPECT_NE(plan.error().message.find("4.000 s"), std::string::npos) << plan.error().message;
@@ -257,6 +257,62 @@ TEST(Ladder, SaysWhichRungAndKeyIsWrong) {
   document = to_json(web());
   document["gop_seconds"] = 3;
   EXPECT_FALSE(ladder_from_json(document).has_value());
+}
+
+TEST(PlanBesideARemuxedRung, EncodedRungsBeginTheirSegmentsWhereTheGivenOnesDo) {
+  const Timeline timeline = constant({25, 1}, 1000, 50);
+  const std::int64_t second = timeline.clock.timescale;
+  PlanOptions options;
+  options.remuxed =
+      RemuxedRung{0, {0, 5 * second, 9 * second, 17 * second, 20 * second, 26 * second, 34 * second}, second};
+  const FilmPlan plan = must_plan(timeline, options);
+  EXPECT_EQ(plan.borders, options.remuxed->borders);
+  EXPECT_EQ(plan.segments, 7);
+  EXPECT_EQ(plan.target_duration, 8);
+  EXPECT_EQ(plan.film.decode_shift, second) << "one shift for all rungs";
+  std::vector<std::int64_t> borders;
+  std::int64_t frames = 0;
+  for (const Chunk& chunk : plan.chunks) {
+    EXPECT_EQ(std::count(chunk.rungs.begin(), chunk.rungs.end(), 0), 0) << "the remuxed rung is not encoded";
+    if (chunk.rungs.back() != 2) continue;
+    frames += chunk.frames;
+    for (const PlannedSegment& segment : chunk.segments) {
+      borders.push_back(segment.pts);
+      for (std::size_t i = 0; i < segment.idr.size(); ++i) {
+        const std::int64_t next =
+            i + 1 < segment.idr.size() ? segment.idr[i + 1] : segment.pts + segment.duration;
+        EXPECT_NEAR(double(next - segment.idr[i]) / double(second), 2, 1) << "GOPs near the ladder's";
+      }
+    }
+  }
+  EXPECT_EQ(borders, plan.borders);
+  EXPECT_EQ(frames, 1000);
+}
+
+TEST(PlanBesideARemuxedRung, AFilmOfOneRungHasSegmentsAndNoChunks) {
+  Timeline timeline = constant({25, 1}, 500, 50);
+  timeline.picture.width = 320;
+  timeline.picture.height = 180;
+  PlanOptions options;
+  options.remuxed = RemuxedRung{0, {0, 10 * timeline.clock.timescale}, 0};
+  const FilmPlan plan = must_plan(timeline, options);
+  EXPECT_TRUE(plan.chunks.empty());
+  EXPECT_EQ(plan.segments, 2);
+  EXPECT_EQ(plan.frames, 500);
+}
+
+TEST(PlanBesideARemuxedRung, BordersThatAreNoFramesTimesAreRefused) {
+  const Timeline timeline = constant({25, 1}, 500, 50);
+  for (const std::vector<std::int64_t>& borders : {std::vector<std::int64_t>{},
+                                                   {timeline.pts[1]},
+                                                   {0, timeline.pts[100] + 1},
+                                                   {0, timeline.pts[100], timeline.pts[50]}}) {
+    PlanOptions options;
+    options.remuxed = RemuxedRung{0, borders, 0};
+    const auto plan = plan_film(timeline, web(), Speed::kFast, options);
+    ASSERT_FALSE(plan.has_value());
+    EXPECT_EQ(plan.error().code, Code::kInternal);
+  }
 }
 
 }  // namespace

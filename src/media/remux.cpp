@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "av/input.h"
 #include "media/nal.h"
@@ -12,10 +13,7 @@ namespace spool::media {
 namespace {
 
 constexpr int kIdr = 5, kSps = 7, kPps = 8;
-
-struct Obstacle {
-  std::string words;
-};
+constexpr std::uint8_t kProfiles[] = {66, 77, 100};  // Baseline, Main, High (ITU-T H.264 annex A)
 
 std::span<const std::byte> bytes_of(const std::uint8_t* data, int size) {
   return std::as_bytes(std::span(data, static_cast<std::size_t>(std::max(size, 0))));
@@ -43,10 +41,13 @@ bool contains(std::span<const std::byte> whole, std::span<const std::byte> part)
   return std::ranges::search(whole, part).begin() != whole.end();
 }
 
-// What a keyframe's packet is: an IDR whose in-band parameter sets are those of the init segment.
-std::string keyframe_obstacle(std::span<const std::byte> sample, std::span<const std::byte> configuration) {
-  const auto units = units_of(sample);
+// A keyframe's in-band parameter sets are those of the init segment; at a border it is an IDR.
+std::string keyframe_obstacle(const AVPacket& packet, const AVStream& stream, bool border) {
+  const auto units = units_of(bytes_of(packet.data, packet.size));
   if (!units) return "its frames are not stored with lengths of four bytes";
+  if (av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, nullptr))
+    return "its parameter sets change within the film";
+  const auto configuration = bytes_of(stream.codecpar->extradata, stream.codecpar->extradata_size);
   bool idr = false;
   for (const auto& unit : *units) {
     const int type = type_of(unit);
@@ -54,7 +55,7 @@ std::string keyframe_obstacle(std::span<const std::byte> sample, std::span<const
     if ((type == kSps || type == kPps) && !contains(configuration, unit))
       return "its parameter sets change within the film";
   }
-  return idr ? "" : "a keyframe of it is no IDR";
+  return idr || !border ? "" : "a keyframe of it is no IDR";
 }
 
 std::string codec_obstacle(const AVStream& stream, const Timeline& timeline) {
@@ -62,8 +63,7 @@ std::string codec_obstacle(const AVStream& stream, const Timeline& timeline) {
   const Picture& picture = timeline.picture;
   if (codec.codec_id != AV_CODEC_ID_H264)
     return fmt::format("it is {}, not H.264", avcodec_get_name(codec.codec_id));
-  if (codec.format != AV_PIX_FMT_YUV420P && codec.format != AV_PIX_FMT_YUVJ420P)
-    return "it is not 4:2:0 with 8 bits";
+  if (picture.format != "yuv420p" && picture.format != "yuvj420p") return "it is not 4:2:0 with 8 bits";
   if (picture.rotation != 0 || picture.mirrored) return "it is not upright";
   if (picture.sample_aspect.num != picture.sample_aspect.den && picture.sample_aspect.num != 0)
     return "its pixels are not square";
@@ -71,10 +71,10 @@ std::string codec_obstacle(const AVStream& stream, const Timeline& timeline) {
   if (picture.width % 2 != 0 || picture.height % 2 != 0) return "its size is odd";
   if (codec.extradata_size < 7 || codec.extradata[0] != 1)
     return "its parameter sets are not in the container";
+  if (!std::ranges::count(kProfiles, codec.extradata[1])) return "its H.264 profile is not played everywhere";
   if ((codec.extradata[4] & 3) != 3) return "its frames are not stored with lengths of four bytes";
   if ((codec.extradata[5] & 0x1f) != 1) return "it has several SPS";
   if (timeline.dropped > 0) return "some of its frames have the same time";
-  if (timeline.clock.origin != 0) return "only a part of it is wanted";
   if (timeline.clock.jumps) return "its clock may jump";
   return "";
 }
@@ -130,6 +130,16 @@ std::int64_t peak_rate(const AVStream& stream, std::uint64_t file_bytes, const T
   return static_cast<std::int64_t>(peak);
 }
 
+bool cut_off(const AVStream& stream, std::uint64_t file_bytes) {
+  for (int i = 0; i < avformat_index_get_entries_count(&stream); ++i) {
+    const AVIndexEntry* entry = avformat_index_get_entry(const_cast<AVStream*>(&stream), i);
+    if (entry->pos < 0 ||
+        static_cast<std::uint64_t>(entry->pos) + static_cast<std::uint64_t>(entry->size) > file_bytes)
+      return true;
+  }
+  return false;
+}
+
 bool edited_inside(const AVStream& stream) {
   for (int i = 0; i < avformat_index_get_entries_count(&stream); ++i) {
     if ((avformat_index_get_entry(const_cast<AVStream*>(&stream), i)->flags & AVINDEX_DISCARD_FRAME) != 0)
@@ -138,30 +148,19 @@ bool edited_inside(const AVStream& stream) {
   return false;
 }
 
-// A frame cannot be shown earlier than that many places before its turn to be decoded.
-std::int64_t reorder_shift(const Timeline& timeline, int delay) {
-  const auto places = static_cast<std::size_t>(std::max(delay, 0));
-  std::int64_t shift = 0;
-  for (std::size_t i = places; i < timeline.pts.size(); ++i)
-    shift = std::max(shift, timeline.pts[i] - timeline.pts[i - places]);
-  return shift;
-}
-
-Result<std::string> borders_obstacle(av::Input& input, const Timeline& timeline,
-                                     const std::vector<std::int64_t>& borders) {
+Result<std::string> keyframes_obstacle(av::Input& input, const Timeline& timeline,
+                                       const std::vector<std::int64_t>& borders) {
   const AVStream& stream = *input.get()->streams[timeline.picture.stream];
   const auto packet = av::make_packet();
-  for (const std::int64_t border : borders) {
-    // libavformat's MP4 and Matroska demuxers seek by presentation times.
-    SPOOL_TRY(input.seek(timeline.picture.stream, timeline.clock.source_pts(border)));
+  for (const Keyframe& keyframe : timeline.keyframes) {
+    SPOOL_TRY(input.seek(timeline.picture.stream, keyframe.dts));
     do {
       SPOOL_ASSIGN(const bool more, input.read(*packet));
       if (!more) return "its index does not lead to its keyframes";
     } while (packet->stream_index != timeline.picture.stream);
-    if (timeline.clock.tick(packet->pts) != border) return "its index does not lead to its keyframes";
+    if (packet->pts != keyframe.dts) return "its index does not lead to its keyframes";
     std::string obstacle =
-        keyframe_obstacle(bytes_of(packet->data, packet->size),
-                          bytes_of(stream.codecpar->extradata, stream.codecpar->extradata_size));
+        keyframe_obstacle(*packet, stream, std::ranges::binary_search(borders, keyframe.pts));
     if (!obstacle.empty()) return obstacle;
   }
   return "";
@@ -170,6 +169,18 @@ Result<std::string> borders_obstacle(av::Input& input, const Timeline& timeline,
 void only_stream(AVFormatContext& format, int wanted) {
   for (int i = 0; i < static_cast<int>(format.nb_streams); ++i)
     format.streams[i]->discard = i == wanted ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+}
+
+// As scan_timeline() reads: what the container says, without parsers and guesses.
+Result<av::Input> open_stream(ByteSource source, int stream, std::stop_token stop) {
+  const std::string name = source.name;
+  SPOOL_ASSIGN(auto input,
+               av::Input::open(std::move(source), {.stop = std::move(stop), .find_stream_info = false}));
+  if (stream < 0 || stream >= static_cast<int>(input.get()->nb_streams))
+    return fail(Code::kInvalidArgument, fmt::format("{}: no stream {} to remux", name, stream));
+  input.get()->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
+  only_stream(*input.get(), stream);
+  return input;
 }
 
 // The packets of one segment, in decode order, until its bytes are written.
@@ -220,11 +231,11 @@ Result<RemuxPlan> plan_remux(ByteSource source, const Timeline& timeline, const 
     plan.obstacle = fmt::format("it is {}, not MP4 or Matroska", timeline.format);
     return plan;
   }
-  SPOOL_ASSIGN(auto input, av::Input::open(std::move(source), {.stop = stop}));
+  SPOOL_ASSIGN(auto input, open_stream(std::move(source), timeline.picture.stream, std::move(stop)));
   const AVStream& stream = *input.get()->streams[timeline.picture.stream];
-  only_stream(*input.get(), timeline.picture.stream);
   plan.obstacle = codec_obstacle(stream, timeline);
   if (plan.fits() && edited_inside(stream)) plan.obstacle = "an edit lies inside a GOP";
+  if (plan.fits() && cut_off(stream, file_bytes)) plan.obstacle = "the file is cut off";
   if (!plan.fits()) return plan;
   plan.borders = choose_borders(timeline, rules);
   if (plan.borders.empty()) {
@@ -237,60 +248,123 @@ Result<RemuxPlan> plan_remux(ByteSource source, const Timeline& timeline, const 
                                 plan.peak_bits_per_second / 1000, rules.max_bits_per_second / 1000);
     return plan;
   }
-  plan.shift = reorder_shift(timeline, std::max(timeline.picture.delay, stream.codecpar->video_delay));
-  SPOOL_ASSIGN(plan.obstacle, borders_obstacle(input, timeline, plan.borders));
+  SPOOL_ASSIGN(plan.obstacle, keyframes_obstacle(input, timeline, plan.borders));
   return plan;
 }
 
-RemuxTask remux_task(const RemuxPlan& plan, const Timeline& timeline) {
-  return {timeline.picture.stream, timeline.clock, plan.borders, timeline.end, plan.shift, "und"};
+std::vector<RemuxTask> remux_tasks(const RemuxPlan& plan, const Timeline& timeline, std::int64_t shift,
+                                   double seconds) {
+  const auto length = static_cast<std::int64_t>(seconds * double(timeline.clock.timescale));
+  std::vector<RemuxTask> tasks;
+  for (std::size_t i = 0; i < plan.borders.size(); ++i) {
+    const std::int64_t border = plan.borders[i];
+    if (tasks.empty() || border - tasks.back().borders.front() >= length) {
+      RemuxTask task{timeline.picture.stream, timeline.clock, {}, timeline.end, shift};
+      const auto keyframe = std::ranges::lower_bound(timeline.keyframes, border, {}, &Keyframe::pts);
+      task.seek = keyframe->dts;
+      task.first_segment = static_cast<int>(i);
+      // A GOP has a frame at least: no number comes twice.
+      task.first_fragment = static_cast<std::uint32_t>(std::ranges::lower_bound(timeline.pts, border) -
+                                                       timeline.pts.begin() + 1);
+      if (!tasks.empty()) tasks.back().end = border;
+      tasks.push_back(std::move(task));
+    }
+    tasks.back().borders.push_back(border);
+  }
+  return tasks;
 }
+
+namespace {
+
+// The packets of a stretch, one after the other, from its first border on.
+class Stretch {
+ public:
+  static Result<Stretch> open(ByteSource source, const RemuxTask& task, std::stop_token stop) {
+    Stretch stretch(task, source.name);
+    SPOOL_ASSIGN(av::Input input, open_stream(std::move(source), task.stream, std::move(stop)));
+    if (task.first_segment > 0) SPOOL_TRY(input.seek(task.stream, task.seek));
+    stretch.input_ = std::make_unique<av::Input>(std::move(input));
+    return stretch;
+  }
+  [[nodiscard]] const AVCodecParameters& codec() const {
+    return *input_->get()->streams[task_->stream]->codecpar;
+  }
+  struct Frame {
+    av::Packet packet;  // null: the end
+    std::int64_t pts = 0;
+    bool idr = false;
+  };
+  Result<Frame> next() {
+    Frame frame{av::make_packet()};
+    do {
+      auto more = input_->read(*frame.packet);
+      if (!more && more.error().code != Code::kCorruptInput) return fail(std::move(more).error());
+      if (!more || !*more) return Frame{};  // the timeline, too, ends where nothing more can be read
+    } while (frame.packet->stream_index != task_->stream);
+    const AVPacket& packet = *frame.packet;
+    frame.pts = packet.pts == AV_NOPTS_VALUE ? -1 : task_->clock.tick(packet.pts);
+    frame.idr = (packet.flags & AV_PKT_FLAG_KEY) != 0 && is_idr(bytes_of(packet.data, packet.size));
+    if (frame.idr && frame.pts == task_->end) return Frame{};
+    if (frame.pts < task_->borders.front() || frame.pts >= task_->end ||
+        (packet.flags & AV_PKT_FLAG_DISCARD) != 0 ||
+        av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, nullptr))
+      return fail(Code::kUnsupported,
+                  fmt::format("{}: the frame at tick {} cannot be remuxed", name_, frame.pts));
+    return frame;
+  }
+
+ private:
+  Stretch(const RemuxTask& task, std::string name) : task_(&task), name_(std::move(name)) {}
+  const RemuxTask* task_;
+  std::string name_;
+  std::unique_ptr<av::Input> input_;
+};
+
+Result<void> begin(const Stretch& stretch, const RemuxTask& task, const CmafTrack& track,
+                   const RemuxSink& sink) {
+  if (task.first_segment > 0) return {};
+  SPOOL_ASSIGN(const Bytes init, cmaf_init_segment(stretch.codec(), track));
+  SPOOL_ASSIGN(const std::string codecs, codec_string(stretch.codec()));
+  return sink.init(init, codecs);
+}
+
+}  // namespace
 
 Result<void> remux_video(ByteSource source, const RemuxTask& task, const RemuxSink& sink,
                          std::stop_token stop) {
   const std::string name = source.name;
-  SPOOL_ASSIGN(auto input, av::Input::open(std::move(source), {.stop = stop}));
-  if (task.borders.empty() || task.stream < 0 || task.stream >= static_cast<int>(input.get()->nb_streams))
-    return fail(Code::kInvalidArgument, fmt::format("{}: no stream {} to remux", name, task.stream));
-  only_stream(*input.get(), task.stream);
-  const AVCodecParameters& codec = *input.get()->streams[task.stream]->codecpar;
+  if (task.borders.empty() || task.end <= task.borders.back())
+    return fail(Code::kInvalidArgument, fmt::format("{}: nothing to remux", name));
+  SPOOL_ASSIGN(Stretch stretch, Stretch::open(std::move(source), task, std::move(stop)));
   const CmafTrack track{.timescale = static_cast<std::uint32_t>(task.clock.timescale),
                         .language = task.language,
                         .shift = task.shift};
-  SPOOL_ASSIGN(const Bytes init, cmaf_init_segment(codec, track));
-  SPOOL_ASSIGN(const std::string codecs, codec_string(codec));
-  SPOOL_TRY(sink.init(init, codecs));
-
+  SPOOL_TRY(begin(stretch, task, track, sink));
   OpenSegment open;
   std::size_t index = 0;
-  std::uint32_t sequence = 1;
+  std::uint32_t sequence = task.first_fragment;
   const auto end_of = [&](std::size_t i) {
     return i + 1 < task.borders.size() ? task.borders[i + 1] : task.end;
   };
   const auto deliver = [&]() -> Result<void> {
     SPOOL_ASSIGN(const Segment segment, open.close(track, sequence, end_of(index)));
     sequence += static_cast<std::uint32_t>(segment.fragments.size());
-    if (sink.progress) sink.progress(double(end_of(index)) / double(task.end));
-    return sink.segment(index++, segment);
+    const std::int64_t begin = task.borders.front();
+    if (sink.progress) sink.progress(double(end_of(index) - begin) / double(task.end - begin));
+    return sink.segment(static_cast<std::size_t>(task.first_segment) + index++, segment);
   };
   for (;;) {
-    auto packet = av::make_packet();
-    SPOOL_ASSIGN(const bool more, input.read(*packet));
-    if (!more) break;
-    if (packet->stream_index != task.stream) continue;
-    const std::int64_t pts = packet->pts == AV_NOPTS_VALUE ? -1 : task.clock.tick(packet->pts);
-    const bool discarded = (packet->flags & AV_PKT_FLAG_DISCARD) != 0;
-    if (pts < 0 || pts >= task.end || discarded ||
-        av_packet_get_side_data(packet.get(), AV_PKT_DATA_NEW_EXTRADATA, nullptr))
-      return fail(Code::kUnsupported, fmt::format("{}: the frame at tick {} cannot be remuxed", name, pts));
-    const bool idr = (packet->flags & AV_PKT_FLAG_KEY) != 0 && is_idr(bytes_of(packet->data, packet->size));
-    if (!open.empty() && pts >= end_of(index)) {
-      if (!idr || pts != end_of(index))
-        return fail(Code::kUnsupported,
-                    fmt::format("{}: no IDR at the border at tick {}", name, end_of(index)));
-      SPOOL_TRY(deliver());
+    SPOOL_ASSIGN(Stretch::Frame frame, stretch.next());
+    if (!frame.packet) break;
+    const std::int64_t border = open.empty() ? task.borders.front() : end_of(index);
+    if (frame.pts >= border) {
+      if (!frame.idr || frame.pts != border)
+        return fail(Code::kUnsupported, fmt::format("{}: no IDR at the border at tick {}", name, border));
+      if (!open.empty()) SPOOL_TRY(deliver());
+    } else if (open.empty()) {
+      return fail(Code::kUnsupported, fmt::format("{}: no IDR at the border at tick {}", name, border));
     }
-    open.add(std::move(packet), pts, idr);
+    open.add(std::move(frame.packet), frame.pts, frame.idr);
   }
   if (open.empty() || index + 1 != task.borders.size())
     return fail(Code::kCorruptInput, fmt::format("{}: ends before its last segment", name));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "media/audio.h"
 #include "media/cmaf.h"
 #include "media/timeline.h"
@@ -26,40 +27,51 @@ struct RemuxPlan {
   std::string obstacle;               // empty: it fits
   std::vector<std::int64_t> borders;  // ticks of the timeline's clock: IDRs of the source where segments
                                       // begin; the first is 0. Encoded rungs force theirs there.
-  std::int64_t shift = 0;             // D of this track
   std::int64_t peak_bits_per_second = 0;
   [[nodiscard]] bool fits() const { return obstacle.empty(); }
 };
 
-// Fits: H.264, 4:2:0 with 8 bits, progressive, upright with square pixels; one SPS and PPS; the whole film,
+// Fits: H.264, Baseline to High, 4:2:0 with 8 bits, progressive, upright with square pixels; one SPS and PPS;
 // no edit inside a GOP; true closed-GOP IDRs never further apart than `longest_seconds`; MP4, MOV or
-// Matroska; under the cap. Reads the index and the frames at the borders, not the film. Errors: those of
+// Matroska, not cut off; under the cap. Reads the index and the keyframes, not the film. Errors: those of
 // reading.
 [[nodiscard]] Result<RemuxPlan> plan_remux(ByteSource source, const Timeline& timeline,
                                            const RemuxRules& rules, std::stop_token stop);
 
+// A stretch of the film: what one attempt packages. Serialisable, small.
 struct RemuxTask {
   int stream = 0;
   SourceClock clock;
-  std::vector<std::int64_t> borders;
-  std::int64_t end = 0;  // of the film, ticks
-  std::int64_t shift = 0;
+  std::vector<std::int64_t> borders;  // of its segments
+  std::int64_t end = 0;               // of its last one, ticks
+  std::int64_t shift = 0;             // D of the film: see cmaf.h
+  std::int64_t seek = 0;              // where its first frame stands on the stream's own clock
+  int first_segment = 0;
+  std::uint32_t first_fragment = 1;  // numbers rise from stretch to stretch, with holes
   std::string language = "und";
+  bool operator==(const RemuxTask&) const = default;
 };
-[[nodiscard]] RemuxTask remux_task(const RemuxPlan& plan, const Timeline& timeline);
+// Stretches of about `seconds`. `shift`: at least Timeline::reorder.
+[[nodiscard]] std::vector<RemuxTask> remux_tasks(const RemuxPlan& plan, const Timeline& timeline,
+                                                 std::int64_t shift, double seconds = 60);
+
+[[nodiscard]] Json to_json(const RemuxTask& task);
+[[nodiscard]] Result<RemuxTask> remux_task_from_json(const Json& document);  // Errors: kInvalidArgument
 
 struct RemuxSink {
-  std::function<Result<void>(const Bytes& init, const std::string& codecs)> init;
-  std::function<Result<void>(std::size_t index, const Segment&)> segment;
+  std::function<Result<void>(const Bytes& init, const std::string& codecs)> init;  // of the first stretch
+  std::function<Result<void>(std::size_t index, const Segment&)> segment;          // its place in the film
   std::function<void(double fraction)> progress = {};
 };
 
-// One sequential read. Errors: kUnsupported when a frame breaks what the plan assumed, naming it; kCancelled.
+// One sequential read. Errors: kUnsupported when a frame breaks what the plan assumed, naming it;
+// kCorruptInput when the source ends before the stretch does; kCancelled.
 [[nodiscard]] Result<void> remux_video(ByteSource source, const RemuxTask& task, const RemuxSink& sink,
                                        std::stop_token stop);
 
-// AAC-LC with at most two channels (or `keep_channels`), at 44.1 or 48 kHz, without gaps or drift, from the
-// film's first moment on, and as long as the film: empty. Else the obstacle in words. Reads all its packets.
+// AAC-LC with at most two channels (or `keep_channels`), at 44.1 or 48 kHz and no more than
+// `bits_per_second`, without gaps or drift, from the film's first moment on, and as long as the film: empty.
+// Else the obstacle in words. Reads all its packets.
 [[nodiscard]] Result<std::string> audio_copy_obstacle(ByteSource source, const AudioTask& task,
                                                       std::stop_token stop);
 // Copies such a track; `task` as for encode_audio (gain and bit rate are ignored).

@@ -65,10 +65,22 @@ TEST_F(Remux, EveryFrameIsTheSourcesAtItsTime) {
                            put(out, segment.bytes);
                            return {};
                          }};
-    const auto done = remux_video(source(path), remux_task(*plan, t), sink, {});
-    ASSERT_TRUE(done) << done.error().message;
+    // In stretches of one segment: each attempt finds its place, and the bytes fit together.
+    const auto tasks = remux_tasks(*plan, t, t.reorder, 3);
+    ASSERT_EQ(tasks.size(), 3u);
+    std::uint32_t fragment = 0;
+    for (const RemuxTask& task : tasks) {
+      EXPECT_GT(task.first_fragment, fragment);
+      fragment = task.first_fragment + 1;  // two IDRs in each
+      const auto read = remux_task_from_json(Json::parse(to_json(task).dump()));
+      ASSERT_TRUE(read) << read.error().message;
+      EXPECT_EQ(*read, task);
+      const auto done = remux_video(source(path), *read, sink, {});
+      ASSERT_TRUE(done) << done.error().message;
+    }
     out.close();
     ASSERT_EQ(segments.size(), 3u);
+    EXPECT_EQ(remux_tasks(*plan, t, t.reorder).size(), 1u);
     for (const Segment& segment : segments) {
       EXPECT_EQ(segment.duration, 4 * second);
       EXPECT_EQ(segment.fragments.size(), 2u) << "an IDR each 2 s";
@@ -106,6 +118,10 @@ TEST_F(Remux, WhatDoesNotFitIsSaidInWords) {
   EXPECT_EQ(obstacle(test::make_media(file("a.mp4"), one + "-c:v mpeg4")), "it is mpeg4, not H.264");
   EXPECT_EQ(obstacle(test::make_media(file("b.mp4"), one + "-c:v libx264 -pix_fmt yuv422p")),
             "it is not 4:2:0 with 8 bits");
+  EXPECT_EQ(obstacle(test::make_media(file("ten.mp4"), one + "-c:v libx264 -pix_fmt yuv420p10le")),
+            "it is not 4:2:0 with 8 bits");
+  EXPECT_EQ(obstacle(test::make_media(file("q.mp4"), one + "-c:v libx264 -qp 0 -pix_fmt yuv420p")),
+            "its H.264 profile is not played everywhere");
   EXPECT_EQ(obstacle(test::make_media(file("c.mp4"), one + "-c:v libx264 -pix_fmt yuv420p -vf setsar=4/3")),
             "its pixels are not square");
   EXPECT_EQ(obstacle(test::make_media(file("d.ts"), one + "-c:v libx264 -pix_fmt yuv420p")),
@@ -124,13 +140,53 @@ TEST_F(Remux, WhatDoesNotFitIsSaidInWords) {
   EXPECT_NE(obstacle(file("cut.mp4")), "");
 }
 
+TEST_F(Remux, ParameterSetsThatChangeAreSeenBetweenBordersToo) {
+  // Two encodings behind each other: the second one's parameter sets stand in its keyframes.
+  const auto part = [&](const char* name, const char* how) {
+    return test::make_media(file(name),
+                            fmt::format("-f lavfi -i testsrc2=s=320x180:r=25:d=2 -c:v libx264 -preset "
+                                        "ultrafast -g 50 -pix_fmt yuv420p {} -f h264",
+                                        how));
+  };
+  const auto a = part("a.h264", "-refs 1"), b = part("b.h264", "-refs 3 -preset fast -bf 2");
+  test::output_of(
+      fmt::format("cat '{0}' '{1}' '{0}' > '{2}' && ffmpeg -v error -y -r 25 -i '{2}' -c copy '{3}'",
+                  a.string(), b.string(), file("ab.h264").string(), file("changed.mp4").string()));
+  EXPECT_NE(obstacle(file("changed.mp4")), "");
+  EXPECT_NE(obstacle(file("changed.mp4")).find("parameter sets"), std::string::npos)
+      << obstacle(file("changed.mp4"));
+}
+
+TEST_F(Remux, AFileThatIsCutOffIsEncoded) {
+  const auto path = film("whole.mp4", "-movflags +faststart");
+  EXPECT_EQ(obstacle(path), "");
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) * 3 / 4);
+  EXPECT_EQ(obstacle(path), "the file is cut off");
+}
+
+TEST_F(Remux, ATaskThatMakesNoSenseIsRefused) {
+  const auto path = film();
+  const Timeline t = timeline(path);
+  const RemuxTask good = remux_tasks(*plan_remux(source(path), t, {}, {}), t, t.reorder).front();
+  const auto code = [](RemuxTask task, auto change) {
+    change(task);
+    const auto read = remux_task_from_json(to_json(task));
+    return read ? Code::kInternal : read.error().code;
+  };
+  EXPECT_EQ(code(good, [](RemuxTask& k) { k.borders.clear(); }), Code::kInvalidArgument);
+  EXPECT_EQ(code(good, [](RemuxTask& k) { k.end = k.borders.back(); }), Code::kInvalidArgument);
+  EXPECT_EQ(code(good, [](RemuxTask& k) { k.clock.timescale = 0; }), Code::kInvalidArgument);
+  EXPECT_EQ(code(good, [](RemuxTask& k) { k.first_fragment = 0; }), Code::kInvalidArgument);
+  EXPECT_EQ(remux_task_from_json(Json{{"stream", 1}}).error().code, Code::kInvalidArgument);
+}
+
 TEST_F(Remux, AFilmThatIsNotWhatWasPlannedIsRefused) {
   const auto path = film();
   const Timeline t = timeline(path);
   auto plan = *plan_remux(source(path), t, {}, {});
   const RemuxSink sink{[](const Bytes&, const std::string&) -> Result<void> { return {}; },
                        [](std::size_t, const Segment&) -> Result<void> { return {}; }};
-  const RemuxTask good = remux_task(plan, t);
+  const RemuxTask good = remux_tasks(plan, t, t.reorder).front();
   RemuxTask task = good;
   task.borders[1] += t.clock.timescale / 25;  // no IDR there
   EXPECT_EQ(remux_video(source(path), task, sink, {}).error().code, Code::kUnsupported);
@@ -138,7 +194,7 @@ TEST_F(Remux, AFilmThatIsNotWhatWasPlannedIsRefused) {
   task.shift = 0;  // B-frames need one
   EXPECT_EQ(remux_video(source(path), task, sink, {}).error().code, Code::kUnsupported);
   task = good;
-  task.borders.push_back(t.end - 10);
+  task.borders.push_back(t.end - 10);  // no frame there
   EXPECT_FALSE(remux_video(source(path), task, sink, {}));
   task = good;
   task.stream = 7;
@@ -199,6 +255,7 @@ TEST_F(Remux, SoundThatCannotBeCopiedIsSaidInWords) {
   EXPECT_EQ(words(film(), [](AudioTask& t) { t.gain_db = 3; }), "its loudness is changed");
   EXPECT_EQ(words(film(), [](AudioTask& t) { t.film_seconds = 30; }), "it ends before the film");
   EXPECT_EQ(words(film(), [](AudioTask& t) { t.begin_seconds = -1; }), "it begins later than the film");
+  EXPECT_EQ(words(film(), [](AudioTask& t) { t.bits_per_second = 20'000; }).find("its "), 0u);
   const std::string sine = "-f lavfi -i sine=d=3:r=48000 ";
   EXPECT_EQ(words(test::make_media(file("a.mka"), sine + "-c:a flac"), nothing), "it is flac, not AAC");
   EXPECT_EQ(words(test::make_media(file("b.m4a"), sine + "-ar 22050 -c:a aac"), nothing),

@@ -164,6 +164,18 @@ std::int64_t last_step(const std::vector<ScannedPacket>& packets, const Timeline
   return timeline.clock.timescale / 25;
 }
 
+std::int64_t reorder_of(const std::vector<ScannedPacket>& packets, const Timeline& timeline) {
+  std::int64_t reorder = 0;
+  std::size_t turn = 0;
+  for (const auto& p : packets) {
+    if (p.duration < 0) continue;
+    if (turn < timeline.pts.size())
+      reorder = std::max(reorder, timeline.pts[turn] - timeline.clock.tick(p.pts));
+    ++turn;
+  }
+  return reorder;
+}
+
 void add_keyframes(const std::vector<ScannedPacket>& packets, Timeline& timeline) {
   for (std::size_t i = 0; i < packets.size(); ++i) {
     if (!packets[i].key) continue;
@@ -229,6 +241,7 @@ Result<Timeline> timeline_of(Picture picture, SourceClock clock, std::vector<Sca
     timeline.rate = {frames * timeline.clock.timescale / divisor, timeline.end / divisor};
   }
   add_keyframes(packets, timeline);
+  timeline.reorder = reorder_of(packets, timeline);
   return timeline;
 }
 

@@ -51,6 +51,8 @@ struct Timeline {
   std::int64_t end = 0;             // when the last frame's time is over
   std::vector<Keyframe> keyframes;  // by pts
   std::int64_t dropped = 0;         // packets whose time another frame already had
+  // The smallest constant by which decode times (the i-th smallest pts minus it) precede the source's frames.
+  std::int64_t reorder = 0;
 
   [[nodiscard]] bool constant_rate() const { return clock.frame_ticks > 0; }
 };

@@ -15,6 +15,7 @@ Json transcode_schema() {
     "properties": {
       "input": {"type": "string", "minLength": 1, "maxLength": 4096},
       "speed": {"enum": ["fast", "balanced"]},
+      "remux": {"enum": ["auto", "never"]},
       "start": {"type": "number", "minimum": 0, "format": "duration"},
       "end": {"type": "number", "exclusiveMinimum": 0, "format": "duration"},
       "surround": {"type": "boolean"},
@@ -48,8 +49,9 @@ std::vector<Kind> transcode_kinds(const PublishContext& context) {
   transcode.summary = "An adaptive ladder (HLS and DASH over the same segments)";
   transcode.schema = transcode_schema();
   transcode.inline_phases = {kAssemblePhase, kFinishPhase};
-  transcode.fan_out = {{"transcode.chunk", "transcode.audio", "transcode.subtitles", "transcode.mp4"},
-                       100'000};
+  transcode.fan_out = {
+      {"transcode.chunk", "transcode.remux", "transcode.audio", "transcode.subtitles", "transcode.mp4"},
+      100'000};
   transcode.run = [context](Attempt& attempt) {
     if (attempt.claim().phase == kAssemblePhase) return assemble_transcode(attempt, context);
     if (attempt.claim().phase == kFinishPhase) return finish_transcode(attempt, context);
@@ -66,7 +68,9 @@ std::vector<Kind> transcode_kinds(const PublishContext& context) {
     return kind;
   };
   std::vector<Kind> kinds{
-      std::move(transcode), part("transcode.chunk", "One interval of a film, all rungs", &transcode_chunk),
+      std::move(transcode),
+      part("transcode.chunk", "One interval of a film, all rungs", &transcode_chunk),
+      part("transcode.remux", "A stretch of a film, its own frames packaged as they are", &transcode_remux),
       part("transcode.audio", "One audio track of a film, whole", &transcode_audio),
       part("transcode.subtitles", "One text track of a film, whole", &transcode_subtitles),
       part("transcode.mp4", "Progressive files out of a film's finished segments", &transcode_mp4)};

@@ -33,6 +33,7 @@ inline constexpr char kFinishPhase[] = "finish";
 [[nodiscard]] Ending assemble_transcode(Attempt& attempt, const PublishContext& context);
 [[nodiscard]] Ending finish_transcode(Attempt& attempt, const PublishContext& context);
 [[nodiscard]] Ending transcode_chunk(Attempt& attempt);
+[[nodiscard]] Ending transcode_remux(Attempt& attempt);
 [[nodiscard]] Ending transcode_audio(Attempt& attempt);
 [[nodiscard]] Ending transcode_subtitles(Attempt& attempt);
 [[nodiscard]] Ending transcode_mp4(Attempt& attempt);

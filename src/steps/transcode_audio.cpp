@@ -1,5 +1,5 @@
-// transcode.audio: one track, encoded once over the whole film. Its first segments are announced by
-// checkpoints, for playing begins long before the track is whole.
+// transcode.audio: one track, encoded once over the whole film, or copied where it fits. Its first segments
+// are announced by checkpoints, for playing begins long before the track is whole.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -7,6 +7,7 @@
 
 #include "media/audio.h"
 #include "media/loudness.h"
+#include "media/remux.h"
 #include "steps/transcode.h"
 #include "steps/transcode_shapes.h"
 
@@ -68,6 +69,13 @@ Result<Normalised> normalise(Attempt& attempt, const media::AudioTask& task) {
   return out;
 }
 
+Result<bool> may_be_copied(const Json& args, const ByteSource& source, const media::AudioTask& task,
+                           std::stop_token stop) {
+  if (!args.value("remux", false) || args.contains("loudness")) return false;
+  SPOOL_ASSIGN(const std::string obstacle, media::audio_copy_obstacle(source, task, std::move(stop)));
+  return obstacle.empty();
+}
+
 Result<Json> run(Attempt& attempt) {
   const Json& args = attempt.claim().args;
   SPOOL_ASSIGN(media::AudioTask task, task_from(args));
@@ -98,8 +106,12 @@ Result<Json> run(Attempt& attempt) {
     return attempt.checkpoint({{"renditions", {to_json(made)}}});
   };
   sink.progress = [&](double fraction) { attempt.progress(begun + (1 - begun) * fraction); };
+  SPOOL_ASSIGN(const bool copy, may_be_copied(args, source, task, attempt.stop_token()));
   SPOOL_ASSIGN(const media::AudioReport report,
-               media::encode_audio(std::move(source), task, sink, attempt.stop_token()));
+               copy ? media::copy_audio(std::move(source), task, sink, attempt.stop_token())
+                    : media::encode_audio(std::move(source), task, sink, attempt.stop_token()));
+  if (copy)
+    normalised.notes.push_back(fmt::format("{} was remuxed: it is the source's own sound", made.name));
 
   made.complete = true;
   Json filled = Json::array();

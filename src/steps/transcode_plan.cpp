@@ -7,6 +7,7 @@
 #include "media/plan.h"
 #include "media/probe.h"
 #include "media/timeline.h"
+#include "steps/remux_choice.h"
 #include "steps/source_tracks.h"
 #include "steps/transcode.h"
 #include "steps/transcode_shapes.h"
@@ -15,6 +16,8 @@ namespace spool::steps {
 namespace {
 
 using media::Rendition;
+
+constexpr double kRemuxWeight = 0.2;  // of a second; a 720p second encoded at 25 fps weighs 23
 
 struct Planner {
   const Json& args;
@@ -38,8 +41,11 @@ struct Planner {
   }
 
   Result<void> video(const ByteSource& source, av::Input& input, std::stop_token stop) {
-    SPOOL_ASSIGN(const media::Timeline timeline, media::scan_timeline(source, input, std::move(stop)));
+    SPOOL_ASSIGN(const media::Timeline timeline, media::scan_timeline(source, input, stop));
     media::PlanOptions options;
+    SPOOL_ASSIGN(const RemuxChoice remux, choose_remux(source, timeline, ladder, args, std::move(stop)));
+    options.remuxed = remux.rung;
+    if (!remux.note.empty()) plan.notes.push_back(remux.note);
     options.from_seconds = args.value("start", 0.0);
     if (args.contains("end")) options.until_seconds = args.at("end").get<double>();
     const auto speed =
@@ -54,10 +60,28 @@ struct Planner {
     trimmed_seconds = static_cast<double>(film.film.clock.origin) / scale;
     for (const media::PlannedRung& rung : film.film.rungs)
       plan.renditions.push_back(video_rendition(film, rung));
+    for (const std::int64_t border : film.borders) borders.push_back(static_cast<double>(border) / scale);
+    std::vector<media::RemuxTask> stretches;
+    if (remux.rung) stretches = media::remux_tasks(remux.plan, timeline, film.film.decode_shift);
     double total = 0;
-    for (const media::Chunk& chunk : film.chunks) total += add_chunk(film, chunk, scale);
+    auto stretch = stretches.begin();
+    for (const media::Chunk& chunk : film.chunks) {
+      total += add_chunk(film, chunk);
+      while (stretch != stretches.end() && stretch->borders.front() <= chunk.begin)
+        add_stretch(film, *remux.rung, *stretch++);
+    }
+    while (stretch != stretches.end()) add_stretch(film, *remux.rung, *stretch++);
     audio_weight = 0.03 * total;
     return {};
+  }
+
+  void add_stretch(const media::FilmPlan& film, const media::RemuxedRung& rung,
+                   const media::RemuxTask& stretch) {
+    const std::string& name = film.film.rungs[static_cast<std::size_t>(rung.rung)].rung.name;
+    const double seconds = static_cast<double>(stretch.end - stretch.borders.front()) /
+                           static_cast<double>(film.film.clock.timescale);
+    children.push_back(child("transcode.remux", fmt::format("{}-{:05}", name, stretch.first_segment),
+                             {{"name", name}, {"task", media::to_json(stretch)}}, kRemuxWeight * seconds));
   }
 
   // With video, plan_film() knows better.
@@ -79,16 +103,12 @@ struct Planner {
     return r;
   }
 
-  double add_chunk(const media::FilmPlan& film, const media::Chunk& chunk, double scale) {
+  double add_chunk(const media::FilmPlan& film, const media::Chunk& chunk) {
     double pixels = 0;
     for (const int rung : chunk.rungs) {
       const media::Size size = film.film.rungs[static_cast<std::size_t>(rung)].size;
       pixels += static_cast<double>(size.width) * size.height;
     }
-    // Segments of the lowest rung are the film's: every segment is in exactly one chunk with that rung.
-    if (!chunk.rungs.empty() && chunk.rungs.back() + 1 == static_cast<int>(film.film.rungs.size()))
-      for (const media::PlannedSegment& s : chunk.segments)
-        borders.push_back(static_cast<double>(s.pts) / scale);
     const double weight = static_cast<double>(chunk.frames) * pixels / 1e6;
     children.push_back(child("transcode.chunk", fmt::format("chunk-{:05}", chunk.index),
                              {{"task", media::to_json(media::ChunkTask{film.film, chunk})}}, weight));
@@ -128,7 +148,8 @@ struct Planner {
                  {"language", track.language},
                  {"cut", args.contains("end")},
                  {"borders", borders},
-                 {"segment_seconds", ladder.segment_seconds}};
+                 {"segment_seconds", ladder.segment_seconds},
+                 {"remux", remux_wanted(args)}};
     if (args.contains("loudness")) task["loudness"] = args["loudness"];
     if (begin_seconds) {
       task["begin_seconds"] = *begin_seconds;

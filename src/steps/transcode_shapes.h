@@ -2,7 +2,8 @@
 // here.
 //
 // - transcode: plans (in a child), fans out; publishes as segments come, assembles at the end (both inline)
-// - transcode.chunk: one interval of the film, all rungs
+// - transcode.chunk: one interval of the film, all rungs that are encoded
+// - transcode.remux: a stretch of the film, the source's own frames as one rung
 // - transcode.audio: one audio track, whole
 // - transcode.subtitles: one text track, whole
 // - transcode.mp4: progressive files out of published segments, when all else is done
