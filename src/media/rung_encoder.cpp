@@ -113,7 +113,8 @@ Result<void> RungEncoder::end_segment() {
   // The encoder's own decode times know nothing of the frames in other chunks: these come from the plan.
   for (std::size_t i = 0; i < samples_.size(); ++i) {
     samples_[i].dts = pts[i] - film_->decode_shift;
-    samples_[i].duration = (i + 1 < pts.size() ? pts[i + 1] : planned.pts + planned.duration) - pts[i];
+    const auto next = std::upper_bound(pts.begin(), pts.end(), samples_[i].pts);
+    samples_[i].duration = (next != pts.end() ? *next : planned.pts + planned.duration) - samples_[i].pts;
     if (samples_[i].pts < samples_[i].dts)
       return fail(Code::kInternal, "the encoder reorders by more frames than was planned");
   }

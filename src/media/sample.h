@@ -13,7 +13,7 @@ using Bytes = std::vector<std::byte>;
 struct Sample {
   std::int64_t pts = 0;
   std::int64_t dts = 0;  // strictly increasing within a track
-  std::int64_t duration = 0;
+  std::int64_t duration = 0;  // for how long it is shown or heard
   bool sync = false;  // IDR, or any audio sample
   Bytes data;
 };
