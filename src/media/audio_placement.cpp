@@ -77,6 +77,7 @@ Result<void> AudioPlacement::add(const AudioReader::Decoded& decoded) {
   const AVFrame& frame = *decoded.frame;
   SPOOL_TRY(prepare(frame));
   int skip = 0;
+  realign_ = realign_ || decoded.spliced;
   if (decoded.seconds) {
     const auto wanted = std::llround((*decoded.seconds - begin_) * shape_.rate);
     const std::int64_t late = wanted - position();  // > 0: a hole in front of this frame
@@ -84,12 +85,13 @@ Result<void> AudioPlacement::add(const AudioReader::Decoded& decoded) {
     if (late > kMostHoleSeconds * shape_.rate)
       return fail(Code::kCorruptInput, "audio: its timestamps jump by more than a day");
     if (double(late) >= std::max(kHoleSeconds, 0.75 * frame_seconds) * shape_.rate ||
-        (placed_ == 0 && late > 0)) {
+        ((placed_ == 0 || realign_) && late > 0)) {
       SPOOL_TRY(flush());
       filled_.push_back({double(placed_) / shape_.rate, double(wanted - placed_) / shape_.rate});
       silence(wanted - placed_);
       lateness_.clear();
-    } else if (double(-late) >= kOverlapSeconds * shape_.rate || (position() == 0 && late < 0)) {
+    } else if (double(-late) >= kOverlapSeconds * shape_.rate ||
+               ((position() == 0 || realign_) && late < 0)) {
       skip = static_cast<int>(
           std::min<std::int64_t>(std::llround(double(-late) * in_rate_ / shape_.rate), frame.nb_samples));
       if (position() > 0) cut_ += -late;
@@ -98,6 +100,7 @@ Result<void> AudioPlacement::add(const AudioReader::Decoded& decoded) {
     } else {
       correct_drift(late);
     }
+    realign_ = false;
   }
   return convert(&frame, skip);
 }

@@ -70,6 +70,7 @@ class AudioPlacement {
   std::int64_t most_ = INT64_MAX;
   std::deque<std::int64_t> lateness_;  // of the last frames
   std::int64_t stretching_until_ = 0;
+  bool realign_ = false;  // behind a splice, until a frame stands exactly where it says
   std::vector<SilenceFilled> filled_;
 };
 

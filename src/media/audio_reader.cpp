@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
+#include <utility>
 
 namespace spool::media {
 namespace {
@@ -15,14 +17,17 @@ constexpr double kSpliceSlack = 1;   // how far video's and audio's jumps at one
 // that both stay together over a splice; audio makes its own only when it reaches the splice first.
 class Jumps {
  public:
-  void video(double seconds) {
+  // `step`: how long one frame lasts, as ClockRepair has it for the same packets.
+  void video(double seconds, double step) {
     if (last_video_ && std::abs(seconds + video_offset_ - *last_video_) > kJumpSeconds) {
-      video_offset_ = *last_video_ - seconds;
+      video_offset_ = *last_video_ + step - seconds;
       known_.push_back(video_offset_);
     }
     last_video_ = seconds + video_offset_;
   }
-  double audio(double seconds) {
+  // The repaired time, and whether the clock is another one than that of the frame before.
+  std::pair<double, bool> audio(double seconds) {
+    const double before = offset_;
     if (last_audio_) {
       const auto moved = [&](double offset) { return std::abs(seconds + offset - *last_audio_); };
       const double* best = &*std::ranges::min_element(known_, {}, moved);
@@ -33,7 +38,7 @@ class Jumps {
       }
     }
     last_audio_ = seconds + offset_;
-    return *last_audio_;
+    return {*last_audio_, offset_ != before};
   }
 
  private:
@@ -103,10 +108,11 @@ Result<std::optional<AudioReader::Decoded>> AudioReader::next() {
     const int err = avcodec_receive_frame(s.decoder.get(), frame.get());
     if (err >= 0) {
       if (frame->nb_samples <= 0 || frame->sample_rate <= 0 || frame->ch_layout.nb_channels <= 0) continue;
-      Decoded decoded{std::move(frame), std::nullopt};
+      Decoded decoded{std::move(frame), std::nullopt, false};
       const std::int64_t pts = decoded.frame->best_effort_timestamp;
       if (pts != AV_NOPTS_VALUE) decoded.seconds = double(pts) * av_q2d(stream().time_base);
-      if (decoded.seconds && s.jumping) decoded.seconds = s.jumps.audio(*decoded.seconds);
+      if (decoded.seconds && s.jumping)
+        std::tie(decoded.seconds, decoded.spliced) = s.jumps.audio(*decoded.seconds);
       return decoded;
     }
     if (err == AVERROR_EOF) return std::nullopt;
@@ -122,7 +128,8 @@ Result<std::optional<AudioReader::Decoded>> AudioReader::next() {
     } else if (s.packet->stream_index == s.index) {
       if (avcodec_send_packet(s.decoder.get(), s.packet.get()) < 0) ++s.damaged;
     } else if (s.packet->stream_index == s.video_index && s.packet->dts != AV_NOPTS_VALUE) {
-      s.jumps.video(double(s.packet->dts) * av_q2d(s.input.get()->streams[s.video_index]->time_base));
+      const double tick = av_q2d(s.input.get()->streams[s.video_index]->time_base);
+      s.jumps.video(double(s.packet->dts) * tick, double(s.packet->duration) * tick);
     }
   }
 }

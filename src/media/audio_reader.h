@@ -25,6 +25,7 @@ class AudioReader {
   struct Decoded {
     av::Frame frame;
     std::optional<double> seconds;  // nullopt: follows what came before
+    bool spliced = false;           // the source's clock was set anew in front of it
   };
   // nullopt at the end.
   [[nodiscard]] Result<std::optional<Decoded>> next();
