@@ -18,7 +18,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Names for the moment in which an object replaces another; what a kill left there goes at the next start.
+constexpr char kTemporaryFolder[] = ".spool/tmp";
 constexpr char kTemporaryPrefix[] = ".tmp-";
+constexpr int kMostSwept = 10;
 
 tl::unexpected<Error> fail_key(int err, std::string_view key) {
   return fail_errno(err, fmt::format("object {}", key));
@@ -27,14 +30,6 @@ tl::unexpected<Error> fail_key(int err, std::string_view key) {
 Result<void> sync(int fd, std::string_view key) {
   if (fsync(fd) != 0) return fail_key(errno, key);
   return {};
-}
-
-// Gives the linked or named file `from` its final name at once, replacing what stood there.
-Result<void> rename_into(int folder, const std::string& from, const std::string& name, std::string_view key) {
-  if (renameat(folder, from.c_str(), folder, name.c_str()) == 0) return sync(folder, key);
-  const int err = errno;
-  unlinkat(folder, from.c_str(), 0);
-  return fail_key(err, key);
 }
 
 std::string temporary_name() {
@@ -57,6 +52,7 @@ Result<std::unique_ptr<FolderStore>> FolderStore::at(const fs::path& root) {
   if (error)
     return fail_errno(error.value(), fmt::format("cannot make the objects folder {}", root.string()));
   SPOOL_ASSIGN(UniqueFd fd, open_file(root, O_PATH | O_DIRECTORY));
+  fs::remove_all(root / kTemporaryFolder, error);  // a living program's are made again: link_into()
   return std::unique_ptr<FolderStore>(new FolderStore(fs::absolute(root), std::move(fd)));
 }
 
@@ -83,6 +79,26 @@ Result<FolderStore::Place> FolderStore::place(std::string_view key, bool make_fo
   return Place{std::move(readable), std::string(key)};
 }
 
+template <class Link>
+int FolderStore::link_into(const Place& at, Link link) {
+  if (link(at.folder.get(), at.name.c_str()) == 0) return fsync(at.folder.get()) == 0 ? 0 : errno;
+  if (errno != EEXIST) return errno;
+  for (int turn = 0;; ++turn) {
+    const auto tmp = place(std::string(kTemporaryFolder) + "/" + temporary_name(), true);
+    if (!tmp) return tmp.error().native != 0 ? tmp.error().native : EIO;
+    const int linked = link(tmp->folder.get(), tmp->name.c_str());
+    if (linked == 0 &&
+        renameat(tmp->folder.get(), tmp->name.c_str(), at.folder.get(), at.name.c_str()) == 0) {
+      unlinkat(tmp->folder.get(), tmp->name.c_str(), 0);  // two names of one file: rename() left both
+      return fsync(at.folder.get()) == 0 ? 0 : errno;
+    }
+    const int err = errno;
+    if (linked == 0) unlinkat(tmp->folder.get(), tmp->name.c_str(), 0);
+    // Swept by a program that started in this moment.
+    if (err != ENOENT || turn == kMostSwept) return err;
+  }
+}
+
 Result<UniqueFd> FolderStore::create() {
   UniqueFd fd(openat(fd_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0644));
   if (!fd) return fail_errno(errno, fmt::format("cannot write into {}", root_.string()));
@@ -92,11 +108,12 @@ Result<UniqueFd> FolderStore::create() {
 Result<void> FolderStore::commit(std::string_view key, int fd) {
   SPOOL_TRY(sync(fd, key));
   SPOOL_ASSIGN(const Place at, place(key, true));
-  const std::string temporary = temporary_name();
   const std::string self = fmt::format("/proc/self/fd/{}", fd);
-  if (linkat(AT_FDCWD, self.c_str(), at.folder.get(), temporary.c_str(), AT_SYMLINK_FOLLOW) != 0)
-    return fail_key(errno, key);
-  return rename_into(at.folder.get(), temporary, at.name, key);
+  const int err = link_into(at, [&](int folder, const char* name) {
+    return linkat(AT_FDCWD, self.c_str(), folder, name, AT_SYMLINK_FOLLOW);
+  });
+  if (err != 0) return fail_key(err, key);
+  return {};
 }
 
 Result<void> FolderStore::put(std::string_view key, std::span<const std::byte> bytes) {
@@ -169,14 +186,11 @@ Result<std::vector<ObjectInfo>> FolderStore::list(std::string_view prefix) {
 Result<void> FolderStore::copy(std::string_view from, std::string_view to) {
   SPOOL_ASSIGN(const Place source, place(from, false));
   SPOOL_ASSIGN(const Place target, place(to, true));
-  const std::string temporary = temporary_name();
-  if (linkat(source.folder.get(), source.name.c_str(), target.folder.get(), temporary.c_str(), 0) == 0) {
-    // rename() of two names of one file does nothing and leaves both.
-    SPOOL_TRY(rename_into(target.folder.get(), temporary, target.name, to));
-    unlinkat(target.folder.get(), temporary.c_str(), 0);
-    return {};
-  }
-  if (errno == ENOENT) return fail_key(errno, from);
+  const int err = link_into(target, [&](int folder, const char* name) {
+    return linkat(source.folder.get(), source.name.c_str(), folder, name, 0);
+  });
+  if (err == 0) return {};
+  // Another file system, or one without hard links, or too many of them.
   SPOOL_ASSIGN(const UniqueFd in, open_fd(from));
   SPOOL_ASSIGN(const UniqueFd out, create());
   SPOOL_TRY(copy_bytes(in.get(), out.get(), to));

@@ -43,6 +43,10 @@ class FolderStore : public ObjectStore {
     std::string name;
   };
   Result<Place> place(std::string_view key, bool make_folders);
+  // Gives a file its place, at once and durably, replacing what stood there; `link` makes a name for it in a
+  // folder. Returns 0 or what the kernel said.
+  template <class Link>
+  int link_into(const Place& at, Link link);
 
   std::filesystem::path root_;
   UniqueFd fd_;

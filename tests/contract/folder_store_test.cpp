@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "base/temporary_folder.h"
 #include "contract/object_store_contract.h"
 
@@ -46,6 +49,36 @@ TEST(FolderStore, AFileThatWasNeverCommittedLeavesNothing) {
     ASSERT_TRUE(write_all(fd.get(), std::as_bytes(std::span("half", 4))));
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+std::vector<std::string> files_below(const std::filesystem::path& folder) {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) files.push_back(entry.path().lexically_relative(folder).string());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+TEST(FolderStore, ReplacingAnObjectLeavesNothingBeside) {
+  const TemporaryFolder folder;
+  const auto store = FolderStore::at(folder.path()).value();
+  const auto put = [&](const char* text) {
+    return store->put("a/list", std::as_bytes(std::span(text, std::strlen(text))));
+  };
+  ASSERT_TRUE(put("one"));
+  ASSERT_TRUE(put("two"));
+  ASSERT_TRUE(store->copy("a/list", "a/copy"));
+  ASSERT_TRUE(store->copy("a/list", "a/copy"));  // the same file already
+  EXPECT_EQ(store->get("a/list", 100), "two");
+  EXPECT_EQ(files_below(folder.path()), (std::vector<std::string>{"a/copy", "a/list"}));
+}
+
+TEST(FolderStore, WhatAKillLeftIsSweptAtTheNextStart) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder.path() / ".spool/tmp");
+  ASSERT_TRUE(write_file_atomic(folder.path() / ".spool/tmp/.tmp-1", std::as_bytes(std::span("x", 1))));
+  ASSERT_TRUE(FolderStore::at(folder.path()));
+  EXPECT_TRUE(files_below(folder.path()).empty());
 }
 
 TEST(FolderStore, AFolderThatCannotBeMadeIsNamed) {
