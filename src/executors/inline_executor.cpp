@@ -118,4 +118,8 @@ void InlineExecutor::stop(Uuid job, StopReason reason, Duration) {
   attempt->stop(reason);
 }
 
+void InlineExecutor::discard(std::shared_ptr<const Claim> claim) {
+  if (state_->files != nullptr) state_->files->discard(*claim);
+}
+
 }  // namespace spool

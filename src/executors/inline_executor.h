@@ -21,6 +21,7 @@ class InlineExecutor : public Executor {
 
   void start(std::shared_ptr<const Claim> claim, const Kind& kind) override;
   void stop(Uuid job, StopReason reason, Duration grace) override;
+  void discard(std::shared_ptr<const Claim> claim) override;
 
  private:
   struct State;

@@ -52,6 +52,21 @@ std::int64_t position(const AVPacket& packet, const AVStream& track, const Audio
                       track.codecpar->sample_rate);
 }
 
+// Whether a decoder makes sound of a packet: what is copied is not looked at again.
+bool decodes(av::Decoder& decoder, const AVPacket& packet, AVFrame& frame) {
+  for (bool taken = false; !taken;) {
+    const auto sent = decoder.send(&packet);
+    if (!sent) return false;
+    taken = *sent == av::Decoder::Sent::kTaken;
+    for (;;) {
+      const auto received = decoder.receive(frame);
+      if (!received) return false;
+      if (*received != av::Decoder::Received::kFrame) break;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<std::string> audio_copy_obstacle(ByteSource source, const AudioTask& task, std::stop_token stop) {
@@ -62,6 +77,9 @@ Result<std::string> audio_copy_obstacle(ByteSource source, const AudioTask& task
   if (task.cut) return "only a part of it is wanted";
   if (task.gain_db != 0) return "its loudness is changed";
   const auto packet = av::make_packet();
+  const auto frame = av::make_frame();
+  SPOOL_ASSIGN(av::Decoder decoder,
+               av::Decoder::open(codec, opened.track().time_base, {.name = opened.input.name()}));
   std::int64_t expected = INT64_MIN, bytes = 0, packets = 0;
   for (;;) {
     SPOOL_ASSIGN(const bool more, opened.input.read(*packet));
@@ -70,6 +88,7 @@ Result<std::string> audio_copy_obstacle(ByteSource source, const AudioTask& task
     if (packet->pts == AV_NOPTS_VALUE) return "some of its packets have no time";
     if (av_packet_get_side_data(packet.get(), AV_PKT_DATA_NEW_EXTRADATA, nullptr))
       return "its configuration changes";
+    if (!decodes(decoder, *packet, *frame)) return "it is damaged";
     const std::int64_t at = position(*packet, opened.track(), task);
     if (expected == INT64_MIN) {
       expected = at;

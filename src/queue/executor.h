@@ -28,6 +28,9 @@ class Executor {
   virtual void start(std::shared_ptr<const Claim> claim, const Kind& kind) = 0;
   // Asks the attempt to end, and kills it when `grace` has passed. Unknown jobs are ignored.
   virtual void stop(Uuid job, StopReason reason, Duration grace) = 0;
+  // Of an attempt that has ended and can never win: removes what it wrote, once nothing of it is written any
+  // more.
+  virtual void discard(std::shared_ptr<const Claim> claim) = 0;
 };
 
 // How an executor reaches inputs and outputs on behalf of an attempt (the object store behind it is wired in
@@ -38,6 +41,8 @@ class AttemptFiles {
   virtual Result<UniqueFd> open_input(const Claim& claim, std::string_view reference) = 0;
   virtual Result<UniqueFd> create_output(const Claim& claim, std::string_view name) = 0;
   virtual Result<void> commit_output(const Claim& claim, std::string_view name, int fd) = 0;
+  // Removes what the attempt wrote; nothing of it is written afterwards.
+  virtual void discard(const Claim& claim) = 0;
 };
 
 }  // namespace spool

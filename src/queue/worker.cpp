@@ -225,7 +225,10 @@ Result<Worker::State::Turn> Worker::State::turn(bool claim) {
 // A failed call: the settlements stay, and the loop waits, unless there is no sense in it.
 Result<Worker::State::Turn> Worker::State::passing(const Error& error) {
   if (error.code == Code::kLeaseLost || error.code == Code::kInDoubt) {
-    // In doubt: it may have claimed jobs that we never saw. Ending the session gives them back.
+    // In doubt: it may have claimed jobs that we never saw, and ended others. Ending the session gives back
+    // the former; the latter's outputs must stay.
+    if (error.code == Code::kLeaseLost)
+      for (const RunningAttempt& attempt : settling) attempt.executor->discard(attempt.claim);
     if (auto closed = store.close_session(session); !closed) spdlog::debug("{}", closed.error().message);
     lose_lease(error.message);
     return Turn::kTrouble;
@@ -244,7 +247,10 @@ void Worker::State::collect_ended() {
   }
   for (Settlement& settlement : batch) {
     auto attempt = running.take(settlement.job, settlement.token);
-    if (attempt && !attempt->lost) add_settlement(std::move(*attempt), std::move(settlement));
+    if (attempt && attempt->lost)
+      attempt->executor->discard(attempt->claim);
+    else if (attempt)
+      add_settlement(std::move(*attempt), std::move(settlement));
   }
 }
 
@@ -273,6 +279,7 @@ std::optional<Error> Worker::State::after_exchange(const std::vector<Result<void
     const std::string id = to_settle[i].job.text();
     if (error.code == Code::kLeaseLost) {
       spdlog::info("job {}: its attempt had been given to another worker; nothing changed", id);
+      attempt.executor->discard(attempt.claim);
     } else if (StoreTrouble::is_passing(error) || refused.insert(to_settle[i].job).second) {
       // What cannot be stored (a result that is too large) is a failure of the job, once.
       if (StoreTrouble::is_passing(error)) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "queue/input_references.h"
 
@@ -50,6 +51,12 @@ Result<UniqueFd> FolderAttemptFiles::create_output(const Claim&, std::string_vie
 Result<void> FolderAttemptFiles::commit_output(const Claim& claim, std::string_view name, int fd) {
   SPOOL_TRY(check_key(name));
   return objects_.commit(fmt::format("{}/{}", attempt_prefix(claim.job, claim.token), name), fd);
+}
+
+void FolderAttemptFiles::discard(const Claim& claim) {
+  const std::string prefix = attempt_prefix(claim.job, claim.token);
+  if (const auto removed = objects_.remove_all(prefix); !removed)
+    spdlog::warn("{} is left behind: {}", prefix, removed.error().message);
 }
 
 }  // namespace spool::steps

@@ -31,6 +31,7 @@ class FolderAttemptFiles : public AttemptFiles {
   Result<UniqueFd> open_input(const Claim& claim, std::string_view reference) override;
   Result<UniqueFd> create_output(const Claim& claim, std::string_view name) override;
   Result<void> commit_output(const Claim& claim, std::string_view name, int fd) override;
+  void discard(const Claim& claim) override;
 
  private:
   FolderStore& objects_;

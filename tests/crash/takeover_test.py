@@ -97,6 +97,8 @@ class Takeover(TranscodeTest):
         self.assertEqual(self.rows("SELECT * FROM outcome ORDER BY 1, 2"), outcomes, "a late settlement got through")
         self.assertEqual(self.rows("SELECT seq FROM outcome WHERE state = ? GROUP BY seq HAVING count(*) > 1", SUCCEEDED), [])
         self.assertEqual(digests(self.objects), made)
+        left = [path for path in (self.objects / ".spool").rglob("*") if path.is_file() and path.name != "publish.lock"]
+        self.assertEqual(left, [], "late files are left")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ Result<void> FolderFiles::commit_output(const Claim&, std::string_view name, int
   return {};
 }
 
+void FolderFiles::discard(const Claim& claim) {
+  if (on_discard) on_discard(claim);
+}
+
 Executing::Executing() {
   options_.spare_children = 1;
 }

@@ -23,8 +23,10 @@ class FolderFiles final : public AttemptFiles {
   Result<UniqueFd> open_input(const Claim& claim, std::string_view reference) override;
   Result<UniqueFd> create_output(const Claim& claim, std::string_view name) override;
   Result<void> commit_output(const Claim& claim, std::string_view name, int fd) override;
+  void discard(const Claim& claim) override;
 
   std::function<void()> before_open;  // called on the thread that opens
+  std::function<void(const Claim&)> on_discard;
 
  private:
   std::filesystem::path folder_;

@@ -1,4 +1,7 @@
 // Attempts that do not end by themselves: stopped when asked, killed when deaf, stalled or too long.
+#include <atomic>
+#include <future>
+
 #include "executor/harness.h"
 
 namespace spool {
@@ -68,6 +71,44 @@ TEST_F(Watchdog, ASecondStopShortensTheGrace) {
   executor().stop(work->job, StopReason::kDraining, 1h);
   executor().stop(work->job, StopReason::kLeaseLost, 0ms);
   EXPECT_TRUE(std::holds_alternative<Released>(ending(work->job).ending));
+}
+
+TEST_F(Watchdog, DiscardingRemovesWhatAnEndedAttemptWrote) {
+  std::promise<Uuid> discarded;
+  files_.on_discard = [&](const Claim& claim) { discarded.set_value(claim.job); };
+  const auto lost = begin("sleep");
+  executor().stop(lost->job, StopReason::kLeaseLost, 0ms);
+  static_cast<void>(ending(lost->job));
+  executor().discard(lost);
+  auto told = discarded.get_future();
+  ASSERT_EQ(told.wait_for(30s), std::future_status::ready);
+  EXPECT_EQ(told.get(), lost->job);
+}
+
+TEST_F(Watchdog, DiscardingWaitsForTheFileThatIsBeingOpenedForTheAttempt) {
+  std::promise<void> opening, go_on, discarded;
+  std::atomic<bool> opened = false;
+  files_.before_open = [&] {
+    opening.set_value();
+    go_on.get_future().wait();
+    opened = true;
+  };
+  bool opened_before = false;
+  files_.on_discard = [&](const Claim&) {
+    opened_before = opened;
+    discarded.set_value();
+  };
+  const std::string from = "file:" + (folder_.path() / "in.mp4").string();
+  const auto lost = claim("copy", {{"from", from}, {"to", "out.mp4"}});
+  start(lost);
+  ASSERT_EQ(opening.get_future().wait_for(30s), std::future_status::ready);
+  executor().stop(lost->job, StopReason::kLeaseLost, 0ms);
+  static_cast<void>(ending(lost->job));
+  executor().discard(lost);
+  expect_alive();  // the loop has turned: it had its chance to discard too soon
+  go_on.set_value();
+  ASSERT_EQ(discarded.get_future().wait_for(30s), std::future_status::ready);
+  EXPECT_TRUE(opened_before);
 }
 
 TEST_F(Watchdog, WorkThatIsFinishedAfterTheRequestCounts) {

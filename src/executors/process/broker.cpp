@@ -63,6 +63,10 @@ void Broker::ask(AttemptRun& run, const FromChild& question, std::function<void(
     return work(commit_output(run, output->name), answer);
 }
 
+void Broker::discard(std::shared_ptr<const Claim> claim) {
+  threads_->run([this, claim = std::move(claim)] { files_.discard(*claim); });
+}
+
 void Broker::work(Work work, std::function<void(Answer)> answer) {
   threads_->run([this, work = std::move(work), answer = std::move(answer)] {
     const auto result = std::make_shared<Answer>();

@@ -34,6 +34,8 @@ class Broker {
   // `question`: OpenInput, CreateOutput or CommitOutput. `answer` is called later, on the loop's thread,
   // once.
   void ask(AttemptRun& run, const FromChild& question, std::function<void(Answer)> answer);
+  // What the attempt wrote goes. Its last question must have been answered.
+  void discard(std::shared_ptr<const Claim> claim);
 
  private:
   using Work = std::function<Answer()>;

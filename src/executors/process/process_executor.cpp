@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <map>
 #include <thread>
 
 #include "executors/process/broker.h"
@@ -63,6 +64,18 @@ class ProcessExecutor::Core final : public ChildListener {
     loop_->post([this, job, reason, grace] {
       for (auto& [child, slot] : pool_)
         if (slot.run && slot.run->claim()->job == job) ask_to_stop(slot, reason, grace);
+    });
+  }
+
+  void discard(std::shared_ptr<const Claim> claim) {
+    if (!loop_) return;
+    loop_->post([this, claim = std::move(claim)] {
+      for (auto& [serial, late] : unanswered_)
+        if (late.claim->token == claim->token) {
+          late.discard = true;
+          return;
+        }
+      files_->discard(claim);
     });
   }
 
@@ -198,6 +211,7 @@ class ProcessExecutor::Core final : public ChildListener {
     if (const auto report = run->report_due(Clock::now(), true)) events_.report(*run->claim(), *report);
     end(*run->claim(), std::move(ending), run->usage(said), slot.child->log().text());
     slot.child->log().clear();
+    if (run->question_open) unanswered_[slot.serial] = {run->claim(), false};
   }
 
   void end(const Claim& claim, Ending ending, const Usage& usage, std::string log) const {
@@ -248,8 +262,11 @@ class ProcessExecutor::Core final : public ChildListener {
     slot.run->question_open = true;
     files_->ask(*slot.run, question, [this, serial](Broker::Answer answer) {
       Slot* asker = pool_.find_attempt(serial);
-      if (asker == nullptr || asker->retired) return;
+      if (const auto late = unanswered_.extract(serial); !late.empty() && late.mapped().discard)
+        files_->discard(late.mapped().claim);
+      if (asker == nullptr) return;
       asker->run->question_open = false;
+      if (asker->retired) return;
       asker->run->sign_of_life(Clock::now());
       UniqueFd descriptor = answer.deliver(*asker->run);
       asker->child->send(answer.reply, std::move(descriptor));
@@ -315,6 +332,12 @@ class ProcessExecutor::Core final : public ChildListener {
   ChildPool pool_;
   Error start_error_;  // of the last child that could not be started
   std::uint64_t last_serial_ = 0;
+  // Attempts that ended while their last question was being answered, by serial.
+  struct Unanswered {
+    std::shared_ptr<const Claim> claim;
+    bool discard = false;  // as soon as the answer is there
+  };
+  std::map<std::uint64_t, Unanswered> unanswered_;
   Clock::time_point spares_from_{}, sweep_at_{};
   Clock::duration spare_pause_ = kSparePause;
   std::thread thread_;
@@ -329,6 +352,9 @@ void ProcessExecutor::start(std::shared_ptr<const Claim> claim, const Kind& kind
 }
 void ProcessExecutor::stop(Uuid job, StopReason reason, Duration grace) {
   core_->stop(job, reason, grace);
+}
+void ProcessExecutor::discard(std::shared_ptr<const Claim> claim) {
+  core_->discard(std::move(claim));
 }
 
 }  // namespace spool

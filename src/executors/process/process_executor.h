@@ -43,6 +43,7 @@ class ProcessExecutor final : public Executor {
 
   void start(std::shared_ptr<const Claim> claim, const Kind& kind) override;
   void stop(Uuid job, StopReason reason, Duration grace) override;
+  void discard(std::shared_ptr<const Claim> claim) override;
 
  private:
   class Core;
