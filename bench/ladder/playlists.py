@@ -1,4 +1,5 @@
 """What a growing HLS folder holds, seen from outside."""
+import itertools
 import pathlib
 import re
 
@@ -25,6 +26,12 @@ def segments(playlist):
     init = re.search(r'#EXT-X-MAP:URI="([^"]+)"', text)
     uris = [line for line in text.splitlines() if line and not line.startswith("#")]
     return playlist.parent / init[1] if init else None, [playlist.parent / uri for uri in uris]
+
+
+def joins(playlist):
+    """Where a playlist's segments meet, in seconds from its start."""
+    lengths = [float(found) for found in re.findall(r"#EXTINF:([\d.]+)", pathlib.Path(playlist).read_text())]
+    return list(itertools.accumulate(lengths))[:-1]
 
 
 def first_segment_playable(folder, lowest, audio):
