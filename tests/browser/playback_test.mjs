@@ -32,6 +32,7 @@ before(async () => {
     makeFilm(film);
     execFileSync(process.env.SPOOL ?? 'build/dev/spool', ['transcode', film, '-o', out], {stdio: ['ignore', 'ignore', 'inherit']});
   }
+  execFileSync('python3', ['-B', path.join(here, '../hls/rfc8216_check'), out], {stdio: 'inherit'});
   mkdirSync(shots, {recursive: true});
   server = await serve({'/film/': out, '/test/': here, '/lib/': path.join(here, 'node_modules')});
   browser = await chromium.launch({

@@ -28,6 +28,7 @@ before(async () => {
     '-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'aac', '-c:s', 'srt', '-metadata:s:s:0', 'language=eng', '-metadata:s:s:0', 'title=Full', at('film.mkv')]);
   execFileSync(process.env.SPOOL ?? 'build/dev/spool', ['transcode', at('film.mkv'), '-o', at('out'), '--subtitles', `${at('given.srt')}:fr`],
     {stdio: ['ignore', 'ignore', 'inherit']});
+  execFileSync('python3', ['-B', path.join(here, '../hls/rfc8216_check'), at('out')], {stdio: 'inherit'});
   server = await serve({'/film/': at('out'), '/test/': here, '/lib/': path.join(here, 'node_modules')});
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
