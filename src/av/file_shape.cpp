@@ -75,7 +75,8 @@ Result<BoxShape> box_shape(const ByteSource& source) {
     if (size < 8) break;
     shape.boxes = true;
     shape.moov = shape.moov || kind == "moov";
-    shape.media = shape.media || kind == "mdat" || kind == "moof";
+    shape.fragments = shape.fragments || kind == "moof";
+    shape.media = shape.media || shape.fragments || kind == "mdat";
     if (size > source.size - at) {
       shape.missing_bytes = size - (source.size - at);
       break;

@@ -20,6 +20,7 @@ struct BoxShape {
   bool boxes = false;               // it is such a file
   bool moov = false;                // the table of contents was seen
   bool media = false;               // mdat or moof was seen
+  bool fragments = false;           // moof was seen: the table of contents is not all
   std::uint64_t missing_bytes = 0;  // that the last box claims beyond the file's end
 };
 // Errors: of the reading source.

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
+#include "av/file_shape.h"
 #include "av/input.h"
 #include "media/picture.h"
 #include "media/probe.h"
@@ -39,6 +41,14 @@ std::string language_of(const AVStream& stream) {
   return plain ? language : "und";
 }
 
+// An MP4's table of contents that is all there is, and lists nothing of this stream.
+Result<bool> is_empty(const ByteSource& source, const av::Input& input, const AVStream& stream) {
+  const bool mp4 = std::strstr(input.get()->iformat->name, "mp4") != nullptr;
+  if (!mp4 || avformat_index_get_entries_count(&stream) > 0) return false;
+  SPOOL_ASSIGN(const av::BoxShape shape, av::box_shape(source));
+  return !shape.fragments;
+}
+
 void take_audio(const AVStream& stream, SourceTracks& found) {
   if (stream.codecpar->codec_id == AV_CODEC_ID_NONE) return;
   if (found.audio.size() == kMostAudioTracks)
@@ -64,12 +74,18 @@ void take_text(const AVStream& stream, SourceTracks& found) {
 
 }  // namespace
 
-Result<SourceTracks> find_tracks(const av::Input& input) {
+Result<SourceTracks> find_tracks(const ByteSource& source, const av::Input& input) {
   SourceTracks found;
   found.video = media::pick_video_stream(*input.get()).has_value();
   for (unsigned i = 0; i < input.get()->nb_streams; ++i) {
     const AVStream& stream = *input.get()->streams[i];
-    if (stream.codecpar->codec_type == AVMEDIA_TYPE_AUDIO) take_audio(stream, found);
+    if (stream.codecpar->codec_type == AVMEDIA_TYPE_AUDIO) {
+      SPOOL_ASSIGN(const bool empty, is_empty(source, input, stream));
+      if (empty)  // told before anything is published, not when the sound is decoded
+        return fail(Code::kCorruptInput,
+                    fmt::format("{}: its sound (stream {}) has no samples", input.name(), i));
+      take_audio(stream, found);
+    }
     if (stream.codecpar->codec_type == AVMEDIA_TYPE_SUBTITLE) take_text(stream, found);
   }
   // One default, the first that says so.

@@ -207,7 +207,7 @@ Result<FanOut> run(Attempt& attempt) {
   SPOOL_ASSIGN(const ByteSource source,
                attempt.open_input(claim.args.at("input").get_ref<const std::string&>()));
   SPOOL_ASSIGN(av::Input input, av::Input::open(source, {attempt.stop_token()}));
-  SPOOL_ASSIGN(const SourceTracks found, find_tracks(input));
+  SPOOL_ASSIGN(const SourceTracks found, find_tracks(source, input));
   SPOOL_ASSIGN(media::Ladder ladder, media::ladder_from_json(claim.args.at("ladder")));
   Planner planner{claim.args, std::move(ladder)};
   planner.plan.notes = found.notes;

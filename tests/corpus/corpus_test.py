@@ -31,16 +31,14 @@ def run(*command):
 
 
 def transcode(name, folder):
+    """Gives (output folder, what the program ended with)."""
     made = run(sys.executable, "-B", HERE / "make_corpus", name)
     if made.returncode != 0:
         sys.exit(made.stderr)
     ladder = folder / "corpus.yaml"
     ladder.write_text(json.dumps(LADDER))
     out = folder / "out"
-    done = run(SPOOL, "transcode", made.stdout.strip(), "-o", out, "--ladder", ladder, "--slots", "1", "--json")
-    if done.returncode != 0:
-        sys.exit(f"{name}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return out, json.loads(done.stdout)["result"]
+    return out, run(SPOOL, "transcode", made.stdout.strip(), "-o", out, "--ladder", ladder, "--slots", "1", "--json")
 
 
 def check_pictures(video, film):
@@ -90,7 +88,10 @@ def check_sound(sound, film, clock):
 def check(name):
     film = FILMS[name]
     with tempfile.TemporaryDirectory(prefix="spool-corpus-") as folder:
-        out, result = transcode(name, pathlib.Path(folder))
+        out, done = transcode(name, pathlib.Path(folder))
+        if done.returncode != 0:
+            sys.exit(f"{name}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+        result = json.loads(done.stdout)["result"]
         expect(bool(result["damage"]) == film["damaged"], f"the result says of damage: {result['damage']}")
         hls = run(sys.executable, "-B", HERE.parent / "hls/rfc8216_check", out)
         expect(hls.returncode == 0, hls.stdout)
@@ -115,16 +116,28 @@ def check(name):
         expect(abs(min(starts)) < 0.1 and clock < 0.2, f"nothing begins at 0: {starts}")
 
 
+def check_refused(name):
+    with tempfile.TemporaryDirectory(prefix="spool-corpus-") as folder:
+        out, done = transcode(name, pathlib.Path(folder))
+        expect(done.returncode in (1, 2), f"exit code {done.returncode}")
+        expect(f"/{name}: {REFUSED[name]}" in done.stderr, f"it said: {done.stderr}")
+        left = [str(path) for path in out.rglob("*") if ".spool" not in path.relative_to(out).parts]
+        expect(left == [], f"left behind: {left}")
+
+
 def check_list():
     cases = set(importlib.machinery.SourceFileLoader("make_corpus", str(HERE / "make_corpus")).load_module().CASES)
-    expect(cases == set(FILMS) | REFUSED, f"films.py and make_corpus differ: {cases ^ (set(FILMS) | REFUSED)}")
+    expect(cases == FILMS.keys() | REFUSED.keys(), f"films.py and make_corpus differ: {cases ^ (FILMS.keys() | REFUSED.keys())}")
 
 
 def main(word):
     if word == "--list":
-        print(";".join(FILMS), end="")
+        print(";".join([*FILMS, *REFUSED]), end="")
         return
-    check_list() if word == "--complete" else check(word)
+    if word == "--complete":
+        check_list()
+    else:
+        check(word) if word in FILMS else check_refused(word)
     for what in wrong:
         print(f"{word}: {what}")
     sys.exit(1 if wrong else 0)

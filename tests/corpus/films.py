@@ -81,7 +81,20 @@ FILMS = {
     "truncated_with_moov.mp4": film(damaged=True),
 }
 
-# Refused; tests/crash/bad_input_test.py and tests/golden say how.
-REFUSED = {"empty.mp4", "text.mp4", "truncated_without_moov.mp4", "zero_duration.mp4", "zero_duration_audio.mp4", "no_usable_stream.mkv", "huge_claim.mp4",
-           "huge_claim.gif", "hls_playlist.mp4", "dash_manifest.mp4", "concat_script.mp4", "session.sdp", "external_reference.mov",
-           "dolby_vision_5.mp4"}
+# What `spool transcode` says of those that it refuses.
+REFUSED = {
+    "empty.mp4": "the file is empty",
+    "text.mp4": "this is a text file, not a video",
+    "truncated_without_moov.mp4": "no moov: the upload is incomplete",
+    "zero_duration.mp4": "none of its video (h264) can be decoded",
+    "zero_duration_audio.mp4": "its sound (stream 1) has no samples",
+    "no_usable_stream.mkv": "there is no video and no audio in it that can be decoded",
+    "huge_claim.mp4": "its pictures claim to be 20000x20000",
+    "huge_claim.gif": "its pictures claim to be 20000x20000",
+    "hls_playlist.mp4": "this is an HLS or M3U playlist, not a video",
+    "dash_manifest.mp4": "this is a DASH manifest, not a video",
+    "concat_script.mp4": "this is a concat script, not a video",
+    "session.sdp": "this is an SDP session description, not a video",
+    "external_reference.mov": "none of its video (h264) can be decoded",
+    "dolby_vision_5.mp4": "Dolby Vision profile 5 has no base layer",
+}
