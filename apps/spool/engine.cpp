@@ -30,12 +30,15 @@ struct DrainOnSignals::State {
   UniqueFd signals, ended;
   std::mutex mutex;
   Worker* worker = nullptr;
+  std::function<void()> drains;
   int count = 0;
   std::thread thread;
 
   void deliver() {  // under the mutex
     if (worker == nullptr || count == 0) return;
-    count == 1 ? worker->drain() : worker->stop();
+    if (count > 1) return worker->stop();
+    worker->drain();
+    if (drains) drains();
   }
 
   void run() {
@@ -67,9 +70,10 @@ DrainOnSignals::~DrainOnSignals() {
   state_->thread.join();
 }
 
-void DrainOnSignals::watch(Worker& worker) {
+void DrainOnSignals::watch(Worker& worker, std::function<void()> drains) {
   const std::lock_guard guard(state_->mutex);
   state_->worker = &worker;
+  state_->drains = std::move(drains);
   state_->deliver();
 }
 

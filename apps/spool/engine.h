@@ -2,6 +2,7 @@
 // and `spool worker` meet.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "executors/inline_executor.h"
@@ -48,8 +49,9 @@ class DrainOnSignals {
   DrainOnSignals(const DrainOnSignals&) = delete;
   DrainOnSignals& operator=(const DrainOnSignals&) = delete;
 
-  // From now on; signals that came before are delivered.
-  void watch(Worker& worker);
+  // From now on; signals that came before are delivered. `drains` is called behind the first, when nothing is
+  // claimed any more.
+  void watch(Worker& worker, std::function<void()> drains = {});
   [[nodiscard]] bool came() const;
 
  private:

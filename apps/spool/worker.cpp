@@ -65,7 +65,11 @@ Result<int> work(const Options& options, const Context& context) {
   EngineOptions engine_config = engine_options(config);
   const int slots = engine_config.worker.slots;
   Engine engine(*store, *objects, make_kinds(config, {objects.get(), store.get()}), std::move(engine_config));
-  signals.watch(engine.worker());
+  signals.watch(engine.worker(), [] {
+    fmt::print(
+        stderr,
+        "spool: draining: what runs comes to its end, nothing more is claimed; the next signal stops it\n");
+  });
   fmt::print(stderr,
              "spool: working on {} with {} slots; Ctrl-C lets running jobs end, a second one stops them\n",
              without_secret(config.store), slots);

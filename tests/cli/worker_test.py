@@ -109,12 +109,13 @@ class Worker(CliTest):
         first = self.submit("exec", "command=hold", "--name", "first")
         second = self.submit("exec", "command=hold", "--name", "second")
         worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
-                                  stderr=subprocess.DEVNULL)
+                                  stderr=subprocess.PIPE, text=True)
         self.wait_for(lambda: os.path.exists(os.path.join(self.folder, "began")))
         worker.send_signal(signal.SIGTERM)
-        self.assertIsNone(worker.poll())
+        self.assertTrue(any(line.startswith("spool: draining") for line in worker.stderr), "it never said that it drains")
         self.write("go", "")
-        self.assertEqual(worker.wait(60), 0)
+        _, said = worker.communicate(timeout=60)
+        self.assertEqual(worker.returncode, 0, said)
         # What ran has come to its end, the publishing of its outputs is left for the next worker; the other never began.
         jobs = [self.spool("show", id, "--json").json for id in (first, second)]
         self.assertEqual(sorted(job["phase"] for job in jobs), ["", "publish"])
