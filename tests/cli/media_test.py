@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import unittest
 
-from support import CliTest
+from support import SOURCE, CliTest
 
 SECONDS, SIZE = 12, (320, 180)
 LADDER = '{"name": "tiny", "rungs": [{"name": "120p", "short_side": 120, "codec": "h264", "crf": 30, "max_bits_per_second": 200000}]}'
@@ -142,6 +142,9 @@ class MediaKinds(CliTest):
         steps = tree["result"]["steps"]
         self.assertEqual({name: step["state"] for name, step in steps.items()}, dict.fromkeys(("ladder", "poster", "strip"), "succeeded"))
         self.assertEqual(set(steps["ladder"]["outputs"]), {"master", "mp4", "m4a"})
+        master = self.path(steps["ladder"]["outputs"]["master"])
+        checked = subprocess.run([os.path.join(SOURCE, "tests/hls/rfc8216_check"), os.path.dirname(master)], capture_output=True, text=True)
+        self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
         ladder = next(child for child in tree["children"] if child["name"] == "ladder")
         self.assertIn("subtitles-en is empty", str(ladder["result"]["notes"]))  # the film is no subtitle file
         _, _, levels = picture(self.path(steps["poster"]["outputs"]["poster.jpg"]))

@@ -1,14 +1,12 @@
 """The output folder under all that can go wrong around it."""
-import os
 import pathlib
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import unittest
 
-from running import TranscodeTest, descendants, digests, kill, make_film
+from running import TranscodeTest, digests, kill, make_film, mount_namespace
 
 
 class SameBytes(TranscodeTest):
@@ -29,12 +27,9 @@ class Folder(TranscodeTest):
         self.film = make_film(self.folder / "film.mp4", 12)
 
     def await_running(self, process, out):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None:
-            if (out / ".spool/spool.db").exists() and descendants(process.pid):
-                return
-            time.sleep(0.01)
-        self.fail(f"never ran: {process.communicate()}")
+        database = out / ".spool/spool.db"
+        self.until(lambda: process.poll() is not None or (database.exists() and self.running_of(process.pid, database) > 0), "no chunk ever ran")
+        self.assertIsNone(process.poll(), "it has ended")
 
     def test_a_second_run_beside_a_living_one_is_refused(self):
         out = self.folder / "out"
@@ -55,24 +50,7 @@ class Folder(TranscodeTest):
         first = self.start(self.film, out)
         self.addCleanup(lambda: (kill(first.pid), first.communicate()))
         self.await_running(first, out)
-        kill(first.pid, signal.SIGSTOP)
-        # The lease's 30 s are passed by moving its end, in the store, behind the clock.
-        store = sqlite3.connect(out / ".spool/spool.db", timeout=0)
-
-        def expired():
-            try:
-                with store:
-                    store.execute("UPDATE session SET expires = 1")
-                return True
-            except sqlite3.OperationalError:  # it was stopped in the middle of a transaction
-                kill(first.pid, signal.SIGCONT)
-                kill(first.pid, signal.SIGSTOP)
-                return False
-
-        deadline = time.monotonic() + 30
-        while not expired():
-            self.assertLess(time.monotonic(), deadline, "the store stays locked")
-        store.close()
+        self.stop_past_its_lease(first.pid, out / ".spool/spool.db")
         kill(first.pid, signal.SIGCONT)
         said = first.communicate(timeout=300)
         if first.returncode != 0:  # it may give up, in words; the same command goes on
@@ -121,22 +99,33 @@ class Folder(TranscodeTest):
 class FullOrForbidden(TranscodeTest):
     def in_namespace(self, mount, script, *words):
         """Runs `script` (sh) in a mount namespace of its own, after `mount`."""
-        unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
-        return subprocess.run([*unshare, "sh", "-ec", f"{mount}\n{script}", "sh", *map(str, words)], capture_output=True, text=True,
+        return subprocess.run([*mount_namespace(), "sh", "-ec", f"{mount}\n{script}", "sh", *map(str, words)], capture_output=True, text=True,
                               timeout=300)
 
-    def test_a_full_disk_in_the_middle_fails_in_words_and_leaves_no_half_file(self):
-        film = make_film(self.folder / "film.mp4", 24)
-        small = self.folder / "small"
+    def segments(self, out):
+        return {f"{playlist.parent.name}/{line}" for playlist in out.rglob("*.m3u8") for line in playlist.read_text().splitlines()
+                if line.endswith(".m4s")}
+
+    def test_a_full_disk_in_the_middle_fails_in_words_leaves_no_half_file_and_with_room_the_same_command_goes_on(self):
+        film = make_film(self.folder / "film.mp4", 48)
+        self.transcode(film, self.folder / "undisturbed")
+        made = sum(path.stat().st_size for path in (self.folder / "undisturbed").rglob("*.m4s"))
+        self.assertGreater(made, 3 << 20, "too little beside the store's own files")
+        small, full, whole = (self.folder / name for name in ("small", "full", "whole"))
         small.mkdir()
-        check = pathlib.Path(__file__).with_name("whole_so_far.py")
         done = self.in_namespace(
-            f"mount -t tmpfs -o size=700k tmpfs {small}",
-            '"$@" && code=0 || code=$?; echo "code=$code"; exec ' + f'{sys.executable} {check} {small}/out',
+            f"mount -t tmpfs -o size={made // 2} tmpfs {small}",
+            f'"$@" && code=0 || code=$?; echo "code=$code"; cp -r {small}/out {full}; mount -o remount,size=1g {small}; "$@" >&2; cp -r {small}/out {whole}',
             *self.command(film, small / "out"))
-        self.assertIn("whole so far", done.stdout, done.stderr)
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"code=[13]\b", done.stderr)
-        self.assertRegex(done.stderr, r"(?i)no space left|disk is full|full")
+        self.assertRegex(done.stderr, r"(?i)no space left|disk is full")
+        self.assertGreater(len(self.segments(full)), 0, "it was full before anything was published")
+        self.assertLess(self.segments(full), self.segments(whole))
+        check = subprocess.run([sys.executable, pathlib.Path(__file__).with_name("whole_so_far.py"), full], capture_output=True, text=True)
+        self.assertEqual(check.stdout, "whole so far\n", check.stderr)
+        self.assertEqual(digests(whole), digests(self.folder / "undisturbed"))
+        self.assert_folder_is_whole(whole)
 
     def test_a_read_only_folder_is_refused_in_words(self):
         film = make_film(self.folder / "film.mp4", 2)

@@ -1,5 +1,6 @@
 """What the crash tests share: a film, `spool transcode` as a process whose children can be found, and what its folder and
 store hold afterwards. Python's standard library only."""
+import contextlib
 import hashlib
 import json
 import os
@@ -8,9 +9,12 @@ import re
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
+import time
 import unittest
 
+CHECK = pathlib.Path(__file__).resolve().parents[1] / "hls/rfc8216_check"
 SPOOL = os.environ.get("SPOOL", "build/dev/spool")
 SUCCEEDED = 5  # State::kSucceeded, as the store writes it
 LADDER = {
@@ -53,6 +57,14 @@ def kill(pid, sign=signal.SIGKILL):
         return True
     except ProcessLookupError:
         return False
+
+
+def mount_namespace():
+    """The words that begin a command which may mount: as root, or as one in a user namespace."""
+    for words in (["unshare", "-m"], ["unshare", "-Urm"]):
+        if subprocess.run([*words, "mount", "-t", "tmpfs", "tmpfs", "/tmp"], capture_output=True).returncode == 0:
+            return words
+    raise AssertionError("no tmpfs can be mounted here, neither by unshare -m nor by unshare -Urm")
 
 
 def digests(folder):
@@ -104,19 +116,50 @@ class TranscodeTest(unittest.TestCase):
         return json.loads(done.stdout)
 
     def store(self, out):
-        connection = sqlite3.connect(f"file:{out}/.spool/spool.db?mode=ro", uri=True, timeout=5)
+        """The store of an output folder, to be read in a with block."""
+        return contextlib.closing(sqlite3.connect(f"file:{out}/.spool/spool.db?mode=ro", uri=True, timeout=30))
 
-        class Closing:
-            def __enter__(self):
-                return connection
+    def until(self, holds, what, seconds=120):
+        deadline = time.monotonic() + seconds
+        while not holds():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.01)
 
-            def __exit__(self, *ignored):
-                connection.close()
+    def running_of(self, pid, database):
+        """How many parts of a film that process has claimed."""
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as store:
+            if not store.execute("SELECT 1 FROM sqlite_schema WHERE name = 'running'").fetchone():
+                return 0  # its first moments
+            return store.execute("SELECT count(*) FROM session JOIN running USING (session) JOIN job USING (seq)"
+                                 " WHERE pid = ? AND parent IS NOT NULL", (pid,)).fetchone()[0]
 
-        return Closing()
+    def stop_past_its_lease(self, pid, database):
+        """Stops a worker in the middle of its work, and moves the end of its lease behind the clock."""
+
+        def expire():
+            with contextlib.closing(sqlite3.connect(database, timeout=0.2)) as store, store:
+                store.execute("UPDATE session SET expires = 1 WHERE pid = ?", (pid,))
+
+        def expired():
+            kill(pid, signal.SIGSTOP)
+            try:
+                expire()
+                return True
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xff != sqlite3.SQLITE_BUSY:
+                    raise
+                kill(pid, signal.SIGCONT)  # it was stopped within a transaction, and holds the store
+                return False
+
+        self.until(expired, "the store stays locked")
+        self.assertGreater(self.running_of(pid, database), 0, "it was stopped too late: nothing ran any more")
+
+    def assert_passes_rfc8216(self, out, *more):
+        done = subprocess.run([sys.executable, "-B", CHECK, out, *more], capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def assert_folder_is_whole(self, out):
-        """Every file that a playlist names is there, and nothing else is."""
+        """Every file that a playlist names is there, and nothing else is; the playlists are as RFC 8216 wants them."""
         out = pathlib.Path(out)
         named = {"master.m3u8", "manifest.mpd"}
         for playlist in out.rglob("*.m3u8"):
@@ -127,3 +170,4 @@ class TranscodeTest(unittest.TestCase):
             for uri in re.findall(r'URI="([^"]+)"', text) + [line for line in text.splitlines() if line and line[0] != "#"]:
                 named.add(os.path.normpath(str(playlist.relative_to(out).parent / uri)))
         self.assertEqual(named, set(digests(out)))
+        self.assert_passes_rfc8216(out)

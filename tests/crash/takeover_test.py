@@ -5,7 +5,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import time
 import unittest
 
 from running import SPOOL, SUCCEEDED, TranscodeTest, digests, kill, make_film
@@ -34,52 +33,17 @@ class Takeover(TranscodeTest):
         finally:
             connection.close()
 
-    def until(self, holds, what, seconds=120):
-        deadline = time.monotonic() + seconds
-        while not holds():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.01)
-
-    def running_of(self, pid):
-        return self.rows("SELECT count(*) FROM session JOIN running USING (session) JOIN job USING (seq) WHERE pid = ? AND parent IS NOT NULL",
-                         pid)[0][0]
-
     def session_of(self, pid):
         return self.rows("SELECT max(session) FROM session WHERE pid = ?", pid)[0][0]
-
-    def expire(self, pid):
-        """Moves the lease's end behind the clock. False: the worker was stopped within a transaction, and holds the store."""
-        connection = sqlite3.connect(self.folder / "spool.db", timeout=0.2)
-        try:
-            with connection:
-                connection.execute("UPDATE session SET expires = 1 WHERE pid = ?", (pid,))
-            return True
-        except sqlite3.OperationalError:
-            return False
-        finally:
-            connection.close()
-
-    def stop_past_its_lease(self, worker):
-        kill(worker.pid, signal.SIGSTOP)
-
-        def expired():
-            if self.expire(worker.pid):
-                return True
-            kill(worker.pid, signal.SIGCONT)
-            kill(worker.pid, signal.SIGSTOP)
-            return False
-
-        self.until(expired, "the store stays locked")
-        self.assertGreater(self.running_of(worker.pid), 0, "it was stopped too late: nothing ran any more")
 
     def test_a_stopped_worker_whose_jobs_another_one_finished_changes_nothing(self):
         job = json.loads(self.spool("submit", "transcode", "-i", str(self.film), "ladder=crash", "--json"))["id"]
         first = subprocess.Popen([SPOOL, "worker", "--slots", "2", *self.where], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  text=True, env=self.environment)
         self.addCleanup(lambda: (kill(first.pid), first.communicate()))
-        self.until(lambda: self.running_of(first.pid) > 0, "no chunk ever ran")
+        self.until(lambda: self.running_of(first.pid, self.folder / "spool.db") > 0, "no chunk ever ran")
         lost = self.session_of(first.pid)
-        self.stop_past_its_lease(first)
+        self.stop_past_its_lease(first.pid, self.folder / "spool.db")
 
         self.spool("worker", "--until-idle", "--slots", "2")
         self.assertEqual(json.loads(self.spool("show", job, "--json"))["state"], "succeeded")

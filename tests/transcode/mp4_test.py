@@ -1,13 +1,12 @@
 """--mp4: progressive files out of a ladder's segments, which other programs play."""
 import hashlib
-import os
 import signal
 import struct
 import subprocess
 import time
 import unittest
 
-from made import MadeTest, digests, ffmpeg, ffprobe, kill, make_film
+from made import MadeTest, digests, ffmpeg, ffprobe, kill, make_film, mount_namespace
 
 SECONDS, FPS = 14, 25
 FLASH = 3.0  # where the picture is white and the sound beeps
@@ -144,8 +143,7 @@ class Mp4(MadeTest):
         room = used + (self.folder / "whole/video.mp4").stat().st_size // 3072
         script = (f'mount -t tmpfs -o size={room}k tmpfs {small}; "$@" && code=0 || code=$?; echo code=$code; '
                   f"ls {small}/out; mount -o remount,size=64m {small}; " + f'"$@" >&2; cp -r {small}/out {self.folder}/after')
-        unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
-        done = subprocess.run([*unshare, "sh", "-ec", script, "sh", *self.command(film, small / "out", "--mp4")],
+        done = subprocess.run([*mount_namespace(), "sh", "-ec", script, "sh", *self.command(film, small / "out", "--mp4")],
                               capture_output=True, text=True, timeout=300)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"code=[13]\b", done.stderr)
