@@ -95,11 +95,13 @@ class TranscodeTest(unittest.TestCase):
                                 stdin=subprocess.DEVNULL, text=True)
 
     def transcode(self, film, out, *more, code=0, slots=2):
-        """Runs to the end; gives (result document or None, stderr)."""
+        """Runs to the end; gives (result document or None, stderr, exit code). What was made is as RFC 8216 wants it."""
         done = subprocess.run(self.command(film, out, *more, slots=slots), capture_output=True, text=True, timeout=600)
         said = f"exit {done.returncode}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
         if code is not None:
             self.assertIn(done.returncode, code if isinstance(code, tuple) else (code,), said)
+        if done.returncode == 0:
+            self.assert_passes_rfc8216(out)
         return (json.loads(done.stdout) if done.stdout.strip() else None), done.stderr, done.returncode
 
     def tree(self, out):

@@ -50,6 +50,7 @@ class Takeover(TranscodeTest):
         outcomes = self.rows("SELECT * FROM outcome ORDER BY 1, 2")
         made = digests(self.objects)
         self.assertGreater(len(made), 5)
+        self.assert_passes_rfc8216(next(self.objects.rglob("master.m3u8")).parent)
 
         kill(first.pid, signal.SIGCONT)
         # A new session of the same process shows that it has learnt of its loss; then it is told to end.
