@@ -34,8 +34,8 @@ struct SourceTracks {
   std::vector<std::string> notes;  // for people: what was left out
 };
 
-// Errors: kUnsupported when there is neither video nor audio; kCorruptInput when an MP4 lists no samples of its
-// audio.
+// Errors: kUnsupported when there is neither video nor audio; kCorruptInput when an MP4 lists no samples of
+// its audio.
 [[nodiscard]] Result<SourceTracks> find_tracks(const ByteSource& source, const av::Input& input);
 
 }  // namespace spool::steps
