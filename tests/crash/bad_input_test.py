@@ -36,19 +36,14 @@ class BadInput(TranscodeTest):
         self.path.write_bytes(data[: len(data) // 2])
         self.refused("no moov: the upload is incomplete")
 
-    def test_a_film_cut_behind_its_moov_is_refused_or_its_loss_is_told(self):
+    def test_of_a_film_cut_behind_its_moov_the_loss_is_told_and_the_rest_is_kept(self):
         film = make_film(self.folder / "film.mp4", 12)
         ffmpeg("-i", film, "-c", "copy", "-movflags", "+faststart", self.folder / "fast.mp4")
         data = (self.folder / "fast.mp4").read_bytes()
         self.path.write_bytes(data[: len(data) // 2])
-        document, said, code = self.transcode(self.path, self.out, code=None)
-        if code == 0:
-            self.assertTrue(document["result"]["damage"], "half of the film is missing, and nobody says so")
-            self.assert_folder_is_whole(self.out)
-        else:
-            self.assertIn(code, (1, 2))
-            self.assertIn(f"{self.path}: ", said)
-            self.assertEqual(digests(self.out), {})
+        document, _, _ = self.transcode(self.path, self.out)
+        self.assertTrue(document["result"]["damage"], "half of the film is missing, and nobody says so")
+        self.assert_folder_is_whole(self.out)
 
     def test_sound_in_a_codec_that_nobody_knows(self):
         ffmpeg("-f", "lavfi", "-i", "sine=d=1", self.folder / "sound.wav")
@@ -71,13 +66,12 @@ class BadInput(TranscodeTest):
     def test_claimed_dimensions_beyond_reason(self):
         self.claims(12000)
         self.refused("its pictures claim to be 12000x12000")
-        # So large that the FFmpeg libraries do not even tell the size.
         self.claims(20000)
-        self.refused("none of its video (mjpeg) can be decoded")
+        self.refused("its pictures claim to be 20000x20000")
 
     def test_a_stream_without_duration(self):
         ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x64:d=1", "-c:v", "libx264", "-frames:v", "0", self.path)
-        self.refused("none of its video (h264) can be decoded")
+        self.refused("there is no video and no audio in it that can be decoded")
 
     def test_a_playlist_and_a_script_posing_as_videos(self):
         film = make_film(self.folder / "film.ts", 2)
@@ -93,7 +87,7 @@ class BadInput(TranscodeTest):
         for at in range(begin, begin + 20000):
             data[at] = (at * 37) % 251
         self.path.write_bytes(data)
-        document, said, _ = self.transcode(self.path, self.out)
+        document, _, _ = self.transcode(self.path, self.out)
         self.assertTrue(document["result"]["damage"], "a damaged stretch, and nobody says so")
         self.assert_folder_is_whole(self.out)
 
