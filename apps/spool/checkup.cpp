@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sqlite3.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "executors/process/memory_cgroup.h"
 #include "executors/process/sandbox.h"
 #include "parts.h"
+#include "store_sqlite/sqlite_store.h"
 
 namespace spool {
 namespace {
@@ -181,7 +181,7 @@ std::vector<Finding> examine_folder(const std::string& area, const std::filesyst
 
 std::vector<Finding> examine_store(const Config& config) {
   constexpr std::string_view kSqlite = "sqlite:";
-  std::vector<Finding> out{{"store", Health::kGood, fmt::format("SQLite {}", sqlite3_libversion()), ""}};
+  std::vector<Finding> out{{"store", Health::kGood, fmt::format("SQLite {}", sqlite_version()), ""}};
   if (!std::string_view(config.store).starts_with(kSqlite)) {
     out.push_back({"store", Health::kProblem,
                    fmt::format("{} is not understood", without_secret(config.store)), "use sqlite:PATH"});

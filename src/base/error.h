@@ -27,7 +27,7 @@ enum class Code {
   kCancelled,
   kCrashed,   // the process that ran it died
   kInDoubt,   // it may have happened: ask
-  kInternal,  // a bug of ours
+  kInternal,  // a bug of ours, or a store that is broken
 };
 
 // What a retry policy does with a code.

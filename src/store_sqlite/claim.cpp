@@ -134,12 +134,12 @@ std::vector<Claim> Claimer::claim_from(const Lane& lane, const ClaimRequest& wan
 
 Claim Claimer::take(const Picked& job) {
   Rows row = db_.query(kClaimed, job.seq);
-  if (!row.next()) refuse(Code::kCorruptInput, "database: a ready job is missing");
+  if (!row.next()) refuse(Code::kInternal, "database: a ready job is missing");
   return read(row, job.slots);
 }
 
 Claim Claimer::read(const Rows& row, int slots) {
-  if (row.null(0)) refuse(Code::kCorruptInput, "database: a ready job is missing");
+  if (row.null(0)) refuse(Code::kInternal, "database: a ready job is missing");
   Claim claim;
   const Seq seq = row.i64(0), parent = row.i64(2), root = row.i64(3);
   claim.job = row.uuid(1);

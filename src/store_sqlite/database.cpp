@@ -43,15 +43,12 @@ Error error_of(int code, std::string message) {
       return as(Code::kPermissionDenied);
     case SQLITE_CANTOPEN:
       return as(Code::kNotFound);
-    case SQLITE_NOTADB:
-    case SQLITE_CORRUPT:
-      return as(Code::kCorruptInput);
     case SQLITE_TOOBIG:
     case SQLITE_NOMEM:
       return as(Code::kLimitExceeded);
     case SQLITE_IOERR:
       return as(Code::kUnavailable);
-    default:
+    default:  // SQLITE_NOTADB and SQLITE_CORRUPT among them
       return as(Code::kInternal);
   }
 }

