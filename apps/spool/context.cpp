@@ -10,13 +10,17 @@ void add_json_flag(CLI::App& command, Context& context) {
   command.add_flag("--json", context.json, "Print JSON on stdout, for programs");
 }
 
+void add_config_option(CLI::App& command, Context& context) {
+  command.add_option("--config", context.config_file,
+                     "Configuration file (or SPOOL_CONFIG; ./spool.toml if it exists)");
+}
+
 void add_store_options(CLI::App& command, Context& context) {
   command.add_option("--store", context.store,
                      "Where jobs are kept: sqlite:PATH (or SPOOL_STORE, or spool.toml)");
   command.add_option("--objects", context.objects,
                      "Where files are kept: a folder (or SPOOL_OBJECTS, or spool.toml)");
-  command.add_option("--config", context.config_file,
-                     "Configuration file (or SPOOL_CONFIG; ./spool.toml if it exists)");
+  add_config_option(command, context);
 }
 
 int exit_code(const Error& error) {
@@ -26,6 +30,7 @@ int exit_code(const Error& error) {
     case Code::kConflict:
     case Code::kUnsupported:
     case Code::kLimitExceeded:
+    case Code::kPermissionDenied:
       return kWrongUsage;
     case Code::kCorruptInput:
     case Code::kCancelled:

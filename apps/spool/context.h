@@ -30,6 +30,7 @@ struct Context {
 
 // What the flag means is the same everywhere, so it is declared here.
 void add_json_flag(CLI::App& command, Context& context);
+void add_config_option(CLI::App& command, Context& context);
 // --store, --objects and --config.
 void add_store_options(CLI::App& command, Context& context);
 

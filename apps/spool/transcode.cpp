@@ -6,27 +6,21 @@
 #include <algorithm>
 #include <thread>
 
+#include "av/library_facts.h"
 #include "base/digest.h"
 #include "base/units.h"
 #include "commands.h"
 #include "engine.h"
-#include "media/ladder.h"
 #include "output_folder.h"
-#include "pipeline/ladders.h"
+#include "parts.h"
 #include "store_sqlite/sqlite_store.h"
 #include "transcode_display.h"
-
-extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavfilter/avfilter.h>
-#include <libavformat/avformat.h>
-#include <libswscale/swscale.h>
-}
 
 namespace spool {
 namespace {
 
 constexpr char kSource[] = "source:0";
+constexpr char kStopped[] = "stopped; run the same command again to go on";
 
 // "talk.srt:eng": a file of the command line that becomes a text track.
 struct Subtitles {
@@ -43,9 +37,12 @@ struct Options {
 
 // The same bytes are promised for one build and one set of library versions: both are part of the job's
 // identity.
-std::string build_identity() {
-  return fmt::format("{} avcodec {} avformat {} avfilter {} swscale {}", SPOOL_VERSION, avcodec_version(),
-                     avformat_version(), avfilter_version(), swscale_version());
+Result<std::string> build_identity() {
+  SPOOL_ASSIGN(const UniqueFd program, open_file("/proc/self/exe", O_RDONLY));
+  SPOOL_ASSIGN(std::string out, fast_file_digest(program.get()));
+  out += " ffmpeg " + av::release();
+  for (const av::LibraryFact& library : av::libraries()) out += " " + library.name + " " + library.version;
+  return out;
 }
 
 Result<UniqueFd> open_source(const std::string& path) {
@@ -109,11 +106,11 @@ Json to_json(const std::vector<Subtitles>& subtitles) {
 }
 
 // Without its id, and without the input's digest, of which the id is made.
-Result<NewJob> make_job(const Options& options, const std::vector<Subtitles>& subtitles) {
+Result<NewJob> make_job(const Options& options, const std::vector<Subtitles>& subtitles,
+                        const pipeline::Ladders& ladders) {
   NewJob job;
   job.kind = "transcode";
   job.name = "transcode";
-  const pipeline::Ladders ladders(media::ladder_schema());
   SPOOL_ASSIGN(Json ladder, ladders.named_or_file(options.ladder));
   job.args = {{"input", kSource},       {"ladder", std::move(ladder)},  {"speed", options.speed},
               {"remux", options.remux}, {"surround", options.surround}, {"destination", ""}};
@@ -125,19 +122,36 @@ Result<NewJob> make_job(const Options& options, const std::vector<Subtitles>& su
   return job;
 }
 
-// The folder's one film: this job's, or nobody's yet.
-Result<void> check_folder_is_this_jobs(Store& store, const OutputFolder& folder, const NewJob& job) {
+bool has_failed(const Job& job) {
+  return job.state == State::kFailed || job.state == State::kCancelled;
+}
+
+Result<bool> holds_a_film(FolderStore& objects) {
+  SPOOL_ASSIGN(const auto files, objects.list(""));
+  return std::any_of(files.begin(), files.end(),
+                     [](const ObjectInfo& file) { return !file.key.starts_with(".spool/"); });
+}
+
+// The folder's one film: this job's, or nobody's yet. What failed and left nothing there is removed.
+Result<void> make_folder_this_jobs(Store& store, FolderStore& objects, const NewJob& job) {
   JobFilter filter;
   filter.roots_only = true;
-  SPOOL_ASSIGN(const std::vector<Job> roots, store.list(filter));
-  for (const Job& root : roots)
-    if (root.id != job.id)
-      return fail(
-          Code::kConflict,
-          fmt::format(
-              "{}: holds another film, or the same one made with other settings or another version of spool; "
-              "name a new folder, or remove this one",
-              folder.path().string()));
+  SPOOL_ASSIGN(std::vector<Job> others, store.list(filter));
+  std::erase_if(others, [&](const Job& root) { return root.id == job.id; });
+  if (others.empty()) return {};
+  SPOOL_ASSIGN(const bool film, holds_a_film(objects));
+  if (film || !std::all_of(others.begin(), others.end(), has_failed))
+    return fail(
+        Code::kConflict,
+        fmt::format(
+            "{}: holds another film, or the same one made with other settings or another build of spool; "
+            "name a new folder, or remove this one",
+            objects.root().string()));
+  for (const Job& root : others) {
+    SPOOL_ASSIGN(const std::vector<Job> tree, read_tree(store, root.id));
+    for (const Job& one : tree) SPOOL_TRY(objects.remove_all(steps::attempts_prefix(one.id)));
+    SPOOL_TRY(store.remove(root.id));
+  }
   return {};
 }
 
@@ -154,11 +168,11 @@ EngineOptions engine_options(const Options& options, const std::vector<Subtitles
   return engine;
 }
 
-Result<Job> run_to_end(const Options& options, const Context& context, Store& store, FolderStore& objects,
-                       Engine& engine, const Uuid& id, DrainOnSignals& signals) {
+Result<Job> run_to_end(const Options& options, Store& store, FolderStore& objects, Engine& engine,
+                       const Uuid& id, DrainOnSignals& signals) {
   signals.watch(engine.worker());
   const std::string title = std::filesystem::path(options.input).filename().string();
-  TranscodeDisplay display(store, id, objects.root(), title, context.json);
+  TranscodeDisplay display(store, id, objects.root(), title, [&signals] { return signals.came(); });
   SPOOL_TRY(engine.worker().run([&] {
     const auto job = store.get(id);
     return job && ended(job->state);
@@ -180,18 +194,37 @@ std::string with_file_names(std::string text, const std::string& input,
   return text;
 }
 
+Error with_advice(Error error) {
+  if (error.code == Code::kStorageFull)
+    error.message += "; make room on the disk and run the same command again: it goes on where it stopped";
+  return error;
+}
+
+// Of a job that did not succeed, for people.
+Error why(const Job& job, const std::string& input, const std::vector<Subtitles>& subtitles) {
+  if (!ended(job.state)) return {Code::kCancelled, kStopped};
+  Error error =
+      job.errors.empty() ? Error{Code::kCancelled, std::string(name(job.state))} : job.errors.back().error;
+  if (const std::string reference = std::string(kSource) + ": "; error.message.starts_with(reference))
+    error.message.erase(0, reference.size());
+  error.message = fmt::format("{}: {}", input, with_file_names(std::move(error.message), input, subtitles));
+  return with_advice(std::move(error));
+}
+
 Result<int> report(const Job& job, const OutputFolder& folder, const std::string& input,
                    const std::vector<Subtitles>& subtitles, const Context& context) {
   const std::string master = (folder.path() / "master.m3u8").string();
+  const bool succeeded = job.state == State::kSucceeded;
+  const Error error = succeeded ? Error{} : why(job, input, subtitles);
   if (context.json) {
     Json out = {{"id", job.id.text()}, {"state", name(job.state)}, {"folder", folder.path().string()}};
-    if (job.state == State::kSucceeded) out["result"] = job.result;
-    if (!job.errors.empty())
-      out["error"] = {{"code", name(job.errors.back().error.code)},
-                      {"message", job.errors.back().error.message}};
+    if (succeeded)
+      out["result"] = job.result;
+    else
+      out["error"] = {{"code", name(error.code)}, {"message", error.message}};
     print_json(out);
   }
-  if (job.state == State::kSucceeded) {
+  if (succeeded) {
     for (const Json& note : job.result.value("notes", Json::array()))
       fmt::print(stderr, "spool: note: {}\n", with_file_names(note, input, subtitles));
     if (const Json damage = job.result.value("damage", Json::array()); !damage.empty())
@@ -200,21 +233,15 @@ Result<int> report(const Job& job, const OutputFolder& folder, const std::string
     if (!context.json) fmt::print("{}\n", master);
     return kDone;
   }
-  if (!ended(job.state)) {
-    fmt::print(stderr, "spool: stopped; run the same command again to go on\n");
-    return kSystemFailed;
-  }
-  std::string why = job.errors.empty() ? std::string(name(job.state)) : job.errors.back().error.message;
-  if (const std::string reference = std::string(kSource) + ": "; why.starts_with(reference))
-    why.erase(0, reference.size());
-  fmt::print(stderr, "spool: {}: {}\n", input, with_file_names(std::move(why), input, subtitles));
-  return kJobFailed;
+  fmt::print(stderr, "spool: {}\n", error.message);
+  return ended(job.state) ? kJobFailed : kSystemFailed;
 }
 
 Result<int> transcode(const Options& options, Context& context) {
+  SPOOL_ASSIGN(const Config config, load_config(context));
   SPOOL_ASSIGN(const UniqueFd source, open_source(options.input));
   SPOOL_ASSIGN(const auto subtitles, read_subtitles_options(options));
-  SPOOL_ASSIGN(NewJob job, make_job(options, subtitles));
+  SPOOL_ASSIGN(NewJob job, make_job(options, subtitles, ladders_of(config)));
   DrainOnSignals signals;
   SPOOL_ASSIGN(const OutputFolder folder, OutputFolder::open(options.output));
   SPOOL_ASSIGN(const auto objects, FolderStore::at(folder.path()));
@@ -223,18 +250,32 @@ Result<int> transcode(const Options& options, Context& context) {
   // Its first children start while the input is read.
   Engine engine(*store, *objects, steps::make_kinds({publish_context(*objects), {}}),
                 engine_options(options, subtitles));
-  SPOOL_ASSIGN(job.args["digest"], fast_file_digest(source.get()));
-  job.id = Uuid::from_digest_of(build_identity() + to_text(job.args));
-  SPOOL_TRY(check_folder_is_this_jobs(*store, folder, job));
+  auto digest = fast_file_digest(source.get(), [&signals] { return signals.came(); });
+  if (!digest && digest.error().code == Code::kCancelled) {
+    print_error({Code::kCancelled, kStopped}, context);
+    return kSystemFailed;
+  }
+  SPOOL_ASSIGN(job.args["digest"], std::move(digest));
+  SPOOL_ASSIGN(const std::string build, build_identity());
+  job.id = Uuid::from_digest_of(build + to_text(job.args));
+  SPOOL_TRY(make_folder_this_jobs(*store, *objects, job));
 
   SPOOL_ASSIGN(const auto inserted, store->insert(std::span(&job, 1)));
   if (!inserted.front()) return fail(inserted.front().error());
   SPOOL_ASSIGN(Job state, store->get(job.id));
-  if (state.state == State::kFailed || state.state == State::kCancelled) SPOOL_TRY(store->retry(job.id));
+  if (has_failed(state)) SPOOL_TRY(store->retry(job.id));
   if (state.state != State::kSucceeded) {
-    SPOOL_ASSIGN(state, run_to_end(options, context, *store, *objects, engine, job.id, signals));
+    SPOOL_ASSIGN(state, run_to_end(options, *store, *objects, engine, job.id, signals));
   }
   return report(state, folder, options.input, subtitles, context);
+}
+
+// A full disk ends the job, which can go on; the system has not failed (docs/decisions/exit_codes.md).
+Result<int> transcode_or_say_full(const Options& options, Context& context) {
+  auto code = transcode(options, context);
+  if (code || code.error().code != Code::kStorageFull) return code;
+  print_error(with_advice(std::move(code).error()), context);
+  return kJobFailed;
 }
 
 }  // namespace
@@ -248,7 +289,9 @@ void add_transcode(CLI::App& app, Context& context) {
       ->add_option("-o,--output", options->output,
                    "The folder for the result; new, empty, or of the same job")
       ->required();
-  command->add_option("--ladder", options->ladder, "web, mobile, source, or a ladder document")
+  command
+      ->add_option("--ladder", options->ladder,
+                   "web, mobile, source, one of the ladder folder, or a ladder document")
       ->capture_default_str();
   command->add_option("--speed", options->speed, "fast or balanced")
       ->check(CLI::IsMember({"fast", "balanced"}))
@@ -280,9 +323,11 @@ void add_transcode(CLI::App& app, Context& context) {
   command->add_flag("--surround", options->surround, "Keep more than two audio channels");
   command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox,
                     "Decode without a sandbox (only for files you trust)");
+  add_config_option(*command, context);
   add_json_flag(*command, context);
-  command->callback(
-      [options, &context] { context.run = [options, &context] { return transcode(*options, context); }; });
+  command->callback([options, &context] {
+    context.run = [options, &context] { return transcode_or_say_full(*options, context); };
+  });
 }
 
 }  // namespace spool

@@ -38,25 +38,34 @@ struct TranscodeDisplay::State {
   const Uuid job;
   const fs::path folder;
   const std::string title;
+  const std::function<bool()> draining;
   std::mutex mutex;
   std::condition_variable changed;
   bool finished = false;
   std::thread thread;
 
-  // Says each once, as soon as it can be played.
-  void say_what_plays(LiveDisplay& display, bool& rung, bool& master) const {
+  struct Said {
+    bool rung = false, master = false, draining = false;
+  };
+
+  // Says each once, as soon as it is so.
+  void say_what_is_new(LiveDisplay& display, Said& said) const {
     const auto say = [&](const std::string& line) {
       display.is_on() ? display.say(line) : fmt::print(stderr, "{}\n", line);
     };
-    std::error_code error;
-    if (!master && fs::exists(folder / "master.m3u8", error)) {
-      say(fmt::format("playable while it grows: {}", (folder / "master.m3u8").string()));
-      master = rung = true;
+    if (!said.draining && draining()) {
+      say("spool: what is at work is finished; Ctrl-C again stops at once");
+      said.draining = true;
     }
-    if (rung) return;
+    std::error_code error;
+    if (!said.master && fs::exists(folder / "master.m3u8", error)) {
+      say(fmt::format("playable while it grows: {}", (folder / "master.m3u8").string()));
+      said.master = said.rung = true;
+    }
+    if (said.rung) return;
     if (const auto playlist = first_playlist(folder)) {
       say(fmt::format("playable while it grows: {}", playlist->string()));
-      rung = true;
+      said.rung = true;
     }
   }
 
@@ -64,13 +73,13 @@ struct TranscodeDisplay::State {
     const auto began = BootClock::now();
     LiveDisplay display;
     TreeWatch watch;
-    bool rung = false, master = false;
+    Said said;
     Duration pause = 0us;
     std::unique_lock lock(mutex);
     while (!changed.wait_for(lock, pause, [this] { return finished; })) {
       lock.unlock();
       const auto look_began = BootClock::now();
-      say_what_plays(display, rung, master);
+      say_what_is_new(display, said);
       if (display.is_on()) {
         if (const auto tree = read_tree(store, job)) {
           const auto elapsed = std::chrono::duration_cast<Duration>(look_began - began);
@@ -89,9 +98,9 @@ struct TranscodeDisplay::State {
 };
 
 TranscodeDisplay::TranscodeDisplay(Store& store, Uuid job, std::filesystem::path folder, std::string title,
-                                   bool json) {
-  if (json) return;
-  state_.reset(new State{store, job, std::move(folder), std::move(title), {}, {}, false, {}});
+                                   std::function<bool()> draining)
+    : state_(new State{
+          store, job, std::move(folder), std::move(title), std::move(draining), {}, {}, false, {}}) {
   state_->thread = std::thread([state = state_.get()] { state->run(); });
 }
 
@@ -100,7 +109,7 @@ TranscodeDisplay::~TranscodeDisplay() {
 }
 
 void TranscodeDisplay::finish() {
-  if (!state_ || !state_->thread.joinable()) return;
+  if (!state_->thread.joinable()) return;
   {
     const std::lock_guard guard(state_->mutex);
     state_->finished = true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -12,8 +13,9 @@ namespace spool {
 
 class TranscodeDisplay {
  public:
-  // `json`: instead of the bar, nothing; the result speaks.
-  TranscodeDisplay(Store& store, Uuid job, std::filesystem::path folder, std::string title, bool json);
+  // `draining`: no more chunks are begun; it is said once. Called from the display's thread.
+  TranscodeDisplay(Store& store, Uuid job, std::filesystem::path folder, std::string title,
+                   std::function<bool()> draining);
   ~TranscodeDisplay();
   TranscodeDisplay(const TranscodeDisplay&) = delete;
   TranscodeDisplay& operator=(const TranscodeDisplay&) = delete;

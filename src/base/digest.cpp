@@ -24,7 +24,7 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
   return text;
 }
 
-Result<std::string> fast_file_digest(int fd) {
+Result<std::string> fast_file_digest(int fd, const std::function<bool()>& stop) {
   const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
   XXH3_128bits_reset(state.get());
   posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -36,6 +36,7 @@ Result<std::string> fast_file_digest(int fd) {
     if (n == 0) break;
     XXH3_128bits_update(state.get(), buffer.data(), static_cast<std::size_t>(n));
     at += n;
+    if (stop && stop()) return fail(Code::kCancelled, "stopped while the file was read for its digest");
   }
   const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -16,7 +17,8 @@ using Sha256 = std::array<std::uint8_t, 32>;
 [[nodiscard]] Sha256 sha256(std::span<const std::byte> bytes);
 [[nodiscard]] std::string sha256_hex(std::span<const std::byte> bytes);
 
-// XXH3-128 over a whole open file, as 32 hex digits; reads with pread, leaves the offset alone.
-[[nodiscard]] Result<std::string> fast_file_digest(int fd);
+// XXH3-128 over a whole open file, as 32 hex digits; reads with pread, leaves the offset alone. `stop` is
+// asked after each megabyte. Errors: kCancelled when it says so.
+[[nodiscard]] Result<std::string> fast_file_digest(int fd, const std::function<bool()>& stop = {});
 
 }  // namespace spool
