@@ -1,6 +1,7 @@
 // spool: the one program. Parts are wired here and in a file per subcommand, nowhere else.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
@@ -25,7 +26,11 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? spool::kDone : spool::kWrongUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    context.json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
+    spool::print_error({spool::Code::kInvalidArgument, fmt::format("{} (see --help)", error.what())},
+                       context);
+    return spool::kWrongUsage;
   }
   const spool::Result<int> code = context.run();
   if (code) return *code;

@@ -4,7 +4,7 @@ import unittest
 
 from support import CliTest
 
-COMMANDS = ["worker", "submit", "jobs", "show", "watch", "start", "cancel", "retry", "rm", "pipeline", "doctor", "version"]
+COMMANDS = ["transcode", "worker", "submit", "jobs", "show", "watch", "start", "cancel", "retry", "rm", "pipeline", "doctor", "version"]
 
 
 class Usage(CliTest):
@@ -18,7 +18,10 @@ class Usage(CliTest):
         for words in ([], ["nonsense"], ["show"], ["jobs", "--state", "odd"], ["jobs", "--most", "0"], ["jobs", "--nonsense"]):
             run = self.spool(*words, code=2)
             self.assertEqual(run.out, "", words)
-            self.assertNotEqual(run.err, "", words)
+            self.assertRegex(run.err, r"^spool: .+\n$", words)
+            answer = self.spool(*words, "--json", code=2).json
+            self.assertEqual(answer["error"]["code"], "invalid_argument", words)
+            self.assertIn(answer["error"]["message"], run.err)
 
     def test_the_version_is_told_in_words_and_in_json(self):
         version = self.spool("version", "--json").json["version"]
@@ -37,7 +40,7 @@ class Usage(CliTest):
 
     def test_a_file_that_is_no_database_is_named(self):
         self.write("film.db", "this is a text, and not a database of any kind")
-        run = self.spool("jobs", "--store", "sqlite:film.db", code=1)
+        run = self.spool("jobs", "--store", "sqlite:film.db", code=3)
         self.assertIn("film.db", run.err)
 
     def test_a_wrong_configuration_is_pointed_at(self):
