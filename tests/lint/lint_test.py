@@ -38,6 +38,11 @@ class Includes(unittest.TestCase):
         self.refused("src/steps/a.cpp", "#include <libavcodec/avcodec.h>", "av and media alone")
         self.refused("src/queue/a_test.cpp", "#include <sqlite3.h>", "store_sqlite alone")
 
+    def test_programs_see_every_module_and_no_library_of_a_module(self):
+        self.refused("apps/spool/a.cpp", "#include <libavcodec/avcodec.h>", "av and media alone")
+        self.refused("apps/spool/a.cpp", "#include <sqlite3.h>", "store_sqlite alone")
+        self.refused("src/steps/a.h", '#include "apps/spool/a.h"', "steps may not include")
+
     def test_relative_includes_are_refused(self):
         self.refused("src/queue/a.h", '#include "../base/id.h"', "not relatively")
 
@@ -48,6 +53,7 @@ class Includes(unittest.TestCase):
 
     def test_what_is_allowed_passes(self):
         code, said = run("lint_includes", {
+            "apps/spool/a.cpp": '#include "a.h"\n#include "store_sqlite/sqlite_store.h"\n#include "media/cmaf.h"\n',
             "src/steps/a.cpp": '#include "media/cmaf.h"\n#include "queue/job.h"\n#include "base/id.h"\n',
             "src/media/a.h": '#include "av/handles.h"\nextern "C" {\n#include <libavutil/frame.h>\n}\n',
         })
