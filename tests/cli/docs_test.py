@@ -53,6 +53,17 @@ class PipelinesPage(CliTest):
             if verdict == "wrong":
                 self.assertEqual(run.err, told)
 
+    def test_its_table_has_every_parameter_of_every_kind_and_no_other(self):
+        everywhere = {"input", "destination", "digest"}  # told above the table; digest is the program's own
+        table = dict(re.findall(r"(?m)^\| `(\w+)` \| (.*?) \| .*? \|$", read("pipelines.md").split("## Kinds")[1].split("## Units")[0]))
+        self.write("p.yaml", "version: 1\nsteps: {a: {kind: none}}\n")
+        kinds = re.search(r"known are ([\w, ]+)", self.spool("pipeline", "check", "p.yaml", code=2).err)[1].split(", ")
+        self.assertEqual(set(table), set(kinds))
+        for kind, cell in table.items():
+            schema = re.search(r'unknown key "zzz"; known are ([\w, ]+)', self.spool("submit", kind, "zzz=1", code=2).err)[1].split(", ")
+            told = set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", cell)))
+            self.assertEqual(told - everywhere, set(schema) - everywhere, kind)
+
     def test_every_document_in_it_is_an_example(self):
         marks = re.findall(r"<!-- (?:right|wrong) -->", read("pipelines.md"))
         self.assertEqual(len(marks), len(re.findall(r"```(?:yaml|json)\n", read("pipelines.md"))))
