@@ -13,7 +13,6 @@
 #include "engine.h"
 #include "output_folder.h"
 #include "parts.h"
-#include "store_sqlite/sqlite_store.h"
 #include "transcode_display.h"
 
 namespace spool {
@@ -238,14 +237,15 @@ Result<int> report(const Job& job, const OutputFolder& folder, const std::string
 }
 
 Result<int> transcode(const Options& options, Context& context) {
-  SPOOL_ASSIGN(const Config config, load_config(context));
+  SPOOL_ASSIGN(Config config, load_config(context));
   SPOOL_ASSIGN(const UniqueFd source, open_source(options.input));
   SPOOL_ASSIGN(const auto subtitles, read_subtitles_options(options));
   SPOOL_ASSIGN(NewJob job, make_job(options, subtitles, ladders_of(config)));
   DrainOnSignals signals;
   SPOOL_ASSIGN(const OutputFolder folder, OutputFolder::open(options.output));
   SPOOL_ASSIGN(const auto objects, FolderStore::at(folder.path()));
-  SPOOL_ASSIGN(const auto store, open_sqlite_store(folder.database()));
+  config.store = "sqlite:" + folder.database().string();
+  SPOOL_ASSIGN(const auto store, open_store(config, Open::kMake));
 
   // Its first children start while the input is read.
   Engine engine(*store, *objects, steps::make_kinds({publish_context(*objects), {}}),

@@ -82,6 +82,11 @@ class Transcode(CliTest):
         self.assertIn("holds another film", self.transcode(code=2).err)
         self.assertEqual(self.files(), ["kept.txt"])
 
+    def test_a_broken_store_in_the_folder_is_named(self):
+        os.makedirs(os.path.join(self.folder, "out/.spool"))
+        self.write("out/.spool/spool.db", "this is a text, and not a database of any kind")
+        self.assertIn("out/.spool/spool.db: ", self.transcode(code=3).err)
+
     def test_another_build_does_not_go_on_with_the_chunks_of_this_one(self):
         self.transcode()
         program = another_build(os.path.join(self.folder, "rebuilt"))
