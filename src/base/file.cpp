@@ -45,6 +45,17 @@ Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, int mod
   }
 }
 
+Result<UniqueFd> open_regular_file(const std::filesystem::path& path) {
+  // Without O_NONBLOCK the opening of a FIFO waits for somebody who writes.
+  SPOOL_ASSIGN(UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK));
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0) return fail_errno(errno, path.string());
+  if (!S_ISREG(info.st_mode))
+    return fail(Code::kInvalidArgument, fmt::format("{}: not a regular file", path.string()));
+  if (fcntl(fd.get(), F_SETFL, 0) != 0) return fail_errno(errno, path.string());
+  return fd;
+}
+
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t most) {
   SPOOL_ASSIGN(const UniqueFd fd, open_file(path, O_RDONLY));
   std::string text;

@@ -47,6 +47,9 @@ struct ByteSource {
 [[nodiscard]] Result<ByteSource> file_source(UniqueFd fd, std::string name);
 
 [[nodiscard]] Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, int mode = 0644);
+// For reading, by people's word. Whatever is no regular file is refused (kInvalidArgument), and never waited
+// for.
+[[nodiscard]] Result<UniqueFd> open_regular_file(const std::filesystem::path& path);
 // Errors: kLimitExceeded beyond `most` bytes.
 [[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path, std::size_t most = 64u << 20);
 [[nodiscard]] Result<void> write_all(int fd, std::span<const std::byte> bytes);

@@ -1,6 +1,8 @@
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 
@@ -35,6 +37,19 @@ TEST(File, ALockIsHeldOnce) {
   EXPECT_FALSE(FileLock::try_lock(folder.path() / "lock").value().has_value());
   first->reset();
   EXPECT_TRUE(FileLock::try_lock(folder.path() / "lock").value().has_value());
+}
+
+TEST(File, OnlyRegularFilesAreOpenedByPeoplesWord) {
+  const TemporaryFolder folder;
+  const auto fifo = folder.path() / "fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  ASSERT_TRUE(write_file_atomic(folder.path() / "a", bytes("one")));
+  const auto file = open_regular_file(folder.path() / "a");
+  ASSERT_TRUE(file);
+  EXPECT_EQ(fcntl(file->get(), F_GETFL) & O_NONBLOCK, 0);
+  for (const std::filesystem::path& other : {fifo, folder.path(), std::filesystem::path("/dev/null")})
+    EXPECT_EQ(open_regular_file(other).error().code, Code::kInvalidArgument) << other;
+  EXPECT_EQ(open_regular_file(folder.path() / "b").error().code, Code::kNotFound);
 }
 
 TEST(File, ReadingStopsAtTheLimit) {

@@ -127,8 +127,12 @@ Result<void> FolderStore::put(std::string_view key, std::span<const std::byte> b
 
 Result<UniqueFd> FolderStore::open_fd(std::string_view key) {
   SPOOL_ASSIGN(const Place at, place(key, false));
-  UniqueFd fd(openat(at.folder.get(), at.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd fd(openat(at.folder.get(), at.name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!fd) return fail_key(errno, key);
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0) return fail_key(errno, key);
+  if (!S_ISREG(info.st_mode))
+    return fail(Code::kInvalidArgument, fmt::format("object {}: not a regular file", key));
   return fd;
 }
 

@@ -1,6 +1,5 @@
 #include "steps/attempt_files.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -24,7 +23,7 @@ Result<UniqueFd> FolderAttemptFiles::open_input(const Claim& claim, std::string_
   if (!names_input(claim.args, reference))
     return fail(Code::kPermissionDenied, fmt::format("'{}' is not an input of this job", reference));
   if (const auto it = rules_.named.find(reference); it != rules_.named.end())
-    return open_file(it->second, O_RDONLY);
+    return open_regular_file(it->second);
   if (reference.starts_with("object:")) {
     const std::string_view key = reference.substr(7);
     if (key.starts_with(kOurs))
@@ -38,7 +37,7 @@ Result<UniqueFd> FolderAttemptFiles::open_input(const Claim& claim, std::string_
           fmt::format("'{}': files of this machine may not be read here; upload it, or start the worker with "
                       "--allow-local-files",
                       reference));
-    return open_file(std::string(reference.substr(5)), O_RDONLY);
+    return open_regular_file(std::string(reference.substr(5)));
   }
   return fail(Code::kInvalidArgument, fmt::format("'{}' is no input: object:KEY or file:/PATH", reference));
 }

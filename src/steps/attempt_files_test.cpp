@@ -1,6 +1,7 @@
 #include "steps/attempt_files.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "base/temporary_folder.h"
 
@@ -60,6 +61,18 @@ TEST_F(AttemptFilesTest, LocalFilesNeedTheOperatorsLeave) {
   FolderAttemptFiles open(*objects_, {{{"source:0", path}}, true});
   EXPECT_TRUE(open.open_input(c, "file:" + path));
   EXPECT_TRUE(open.open_input(c, "source:0"));
+}
+
+TEST_F(AttemptFilesTest, WhatIsNoRegularFileIsRefusedAndNotWaitedFor) {
+  const std::string fifo = folder_.path() / "fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  ASSERT_EQ(mkfifo((folder_.path() / "objects/fifo").c_str(), 0600), 0);
+  FolderAttemptFiles files(*objects_, {{{"source:0", fifo}}, true});
+  const std::vector<std::string> references{"file:" + fifo, "source:0", "file:/dev/null", "file:/etc",
+                                            "object:fifo"};
+  const Claim c = claim({{"inputs", references}});
+  for (const std::string& reference : references)
+    EXPECT_EQ(files.open_input(c, reference).error().code, Code::kInvalidArgument) << reference;
 }
 
 TEST_F(AttemptFilesTest, OutputsGoBelowTheAttemptsOwnPrefix) {

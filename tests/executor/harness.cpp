@@ -16,7 +16,7 @@ constexpr auto kPatience = std::chrono::seconds(30);  // only a failing test wai
 Result<UniqueFd> FolderFiles::open_input(const Claim&, std::string_view reference) {
   if (before_open) before_open();
   if (!reference.starts_with("file:")) return fail(Code::kNotFound, std::string(reference));
-  return open_file(reference.substr(5), O_RDONLY);
+  return open_regular_file(reference.substr(5));
 }
 
 Result<UniqueFd> FolderFiles::create_output(const Claim&, std::string_view name) {

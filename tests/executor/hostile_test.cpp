@@ -1,6 +1,7 @@
 // Children that want out, or lie: what the kernel and the executor say, and that the next attempt runs all
 // the same.
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "executor/harness.h"
@@ -127,6 +128,9 @@ TEST_F(Hostile, OutputsStayBelowTheAttemptsPrefix) {
   for (const char* name : {"../x", "/etc/x", "a//b", "a/./b", "", "a/", "a\nb"}) {
     const Settlement settlement = run("create", {{"name", name}});
     EXPECT_EQ(error_of(settlement).code, Code::kInvalidArgument) << name;
+  const std::string fifo = folder_.path() / "fifo";  // nobody will ever write to it
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_EQ(asks("file:" + fifo).code, Code::kInvalidArgument);
   }
   EXPECT_EQ(error_of(run("create", {{"name", "never"}, {"commit_other", true}})).code,
             Code::kInvalidArgument);
