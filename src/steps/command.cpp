@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -78,8 +79,9 @@ Result<Pipe> make_pipe() {
 
 // Below: after a fork. Async-signal-safe calls only, until exec or _exit.
 
-void default_signals() {
+void reset_signals(std::initializer_list<int> ignored) {
   for (int s = 1; s < 32; ++s) signal(s, SIG_DFL);
+  for (const int s : ignored) signal(s, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -97,7 +99,7 @@ void close_others(int keep_a, int keep_b) {
 [[noreturn]] void become_command(const Prepared& p, int report) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  default_signals();
+  reset_signals({});
   if (chdir(p.folder.c_str()) == 0) execve(p.program.c_str(), p.argv.data(), p.envp.data());
   Report failed;
   failed.exec_errno = errno;
@@ -107,8 +109,8 @@ void close_others(int keep_a, int keep_b) {
 
 [[noreturn]] void guard(const Prepared& p, int life, int report, int out, int error) {
   setpgid(0, 0);  // a terminal's Ctrl-C is not for us
-  default_signals();
-  signal(SIGPIPE, SIG_IGN);
+  // Who ends a service may signal all its processes at once: when we end is our master's to say.
+  reset_signals({SIGPIPE, SIGTERM, SIGINT, SIGHUP});
   const int nothing = open("/dev/null", O_RDONLY);
   dup2(nothing, 0);
   dup2(out, 1);
@@ -204,15 +206,21 @@ class Running {
     if (wish_ == kTerminate) wish_at_ = BootClock::now() + command_.grace;
   }
 
-  static void pass_on(UniqueFd& from, const std::function<void(std::string_view)>& to) {
-    std::array<char, 16384> bytes{};
-    for (;;) {
-      const ssize_t n = read(from.get(), bytes.data(), bytes.size());
-      if (n > 0 && to) to({bytes.data(), static_cast<std::size_t>(n)});
-      if (n > 0 || (n < 0 && errno == EINTR)) continue;
-      if (n == 0 || errno != EAGAIN) from.reset();
-      return;
-    }
+  // One read: whoever writes without end must not keep us from looking at the clock. How much it read.
+  static std::size_t pass_on(UniqueFd& from, const std::function<void(std::string_view)>& to) {
+    std::array<char, 65536> bytes;
+    const ssize_t n = read(from.get(), bytes.data(), bytes.size());
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) from.reset();
+    if (n <= 0) return 0;
+    if (to) to({bytes.data(), static_cast<std::size_t>(n)});
+    return static_cast<std::size_t>(n);
+  }
+
+  // What lies in the pipe now; somebody who left the group may still write.
+  static void pass_on_rest(UniqueFd& from, const std::function<void(std::string_view)>& to) {
+    int left = 0;
+    if (ioctl(from.get(), FIONREAD, &left) != 0) return;
+    while (from && left > 0) left -= static_cast<int>(pass_on(from, to));
   }
 
   Result<CommandEnd> ended() {
@@ -223,8 +231,8 @@ class Running {
     if (n != sizeof report) return fail(Code::kCrashed, "the command's guardian was killed");
     if (report.exec_errno != 0)
       return fail_errno(report.exec_errno, fmt::format("cannot run {}", command_.words[0]));
-    pass_on(outputs_[0], command_.out);
-    pass_on(outputs_[1], command_.error);
+    pass_on_rest(outputs_[0], command_.out);
+    pass_on_rest(outputs_[1], command_.error);
     CommandEnd end;
     if (WIFEXITED(report.status)) end.exit_code = WEXITSTATUS(report.status);
     if (WIFSIGNALED(report.status)) end.signal = WTERMSIG(report.status);

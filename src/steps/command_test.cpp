@@ -109,6 +109,43 @@ TEST_F(CommandTest, PastItsTimeoutItIsAskedAndThenKilled) {
   EXPECT_EQ(end->signal, SIGKILL);
 }
 
+TEST_F(CommandTest, ACommandThatPrintsWithoutEndIsEndedAllTheSame) {
+  Command c = shell("exec yes");
+  std::size_t heard = 0;
+  c.out = [&](std::string_view bytes) { heard += bytes.size(); };
+  c.timeout = 50ms;
+  auto end = run_command(c);
+  ASSERT_TRUE(end);
+  EXPECT_TRUE(end->timed_out);
+  EXPECT_EQ(end->signal, SIGTERM);
+  EXPECT_GT(heard, 0u);
+
+  c.timeout.reset();
+  std::stop_source stop;
+  c.stop = stop.get_token();
+  c.out = [&](std::string_view) { stop.request_stop(); };
+  end = run_command(c);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->signal, SIGTERM);
+}
+
+TEST_F(CommandTest, WhoLeftItsGroupAndPrintsOnHoldsNobodyUp) {
+  // The FIFO makes sure that it has left before the command ends.
+  Command c = shell("mkfifo left; setsid sh -c 'echo $$ > left; exec yes' & cat left > pid");
+  c.out = {};
+  const auto end = run_command(c);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->exit_code, 0);
+  const int left = std::stoi(read_file(folder.path() / "pid").value());
+  EXPECT_TRUE(await_gone(left));  // nobody reads what it prints
+}
+
+TEST_F(CommandTest, ASignalToAllProcessesOfTheServiceReachesTheCommandAndNotItsGuardian) {
+  const auto end = run_command(shell("kill -TERM $PPID; kill -INT $PPID; kill -TERM $$"));
+  ASSERT_TRUE(end) << end.error().message;
+  EXPECT_EQ(end->signal, SIGTERM);
+}
+
 TEST_F(CommandTest, AStopReachesTheWholeGroupAndNothingOfItLivesOn) {
   std::stop_source stop;
   Command c = shell("sleep 1000 & echo $!; wait");

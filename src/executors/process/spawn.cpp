@@ -29,10 +29,15 @@ struct Prepared {
   int failed;  // where to tell why it could not be started
 };
 
+// Who ends a service may signal all its processes at once. When a child ends is its manager's to say: these
+// stay ignored over exec, in the sandbox too.
 void reset_signals() {
-  struct sigaction usual {};
+  struct sigaction usual {
+  }, ignored{};
   usual.sa_handler = SIG_DFL;
+  ignored.sa_handler = SIG_IGN;
   for (int signal = 1; signal < NSIG; ++signal) sigaction(signal, &usual, nullptr);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaction(signal, &ignored, nullptr);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
