@@ -2,19 +2,19 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
 #include "base/temporary_folder.h"
 #include "queue/handler_call.h"
 #include "queue/store.h"
-#include "steps/attempt_files.h"
 #include "steps/command.h"
 #include "steps/progress_lines.h"
+#include "steps/publish_files.h"
 
 namespace spool::steps {
 namespace {
@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMostOutputs = 1000;
 constexpr std::size_t kMostCommandResultBytes = 32 << 10;
+constexpr int kSiblingsAtOnce = 1000;
 constexpr std::string_view kPublish = "publish";
 
 Json exec_schema(const ExecConfig& config) {
@@ -88,16 +89,20 @@ Result<Json> bring_inputs(Attempt& attempt, const Workplace& place) {
   return paths;
 }
 
+// What the command itself said last.
+Json commands_checkpoint(const Claim& claim) {
+  return claim.checkpoint.is_object() ? claim.checkpoint.value("command", Json()) : Json();
+}
+
 Result<void> write_item(const Claim& claim, const Workplace& place, const Json& inputs) {
-  const Json item = {
-      {"id", claim.job.text()},
-      {"kind", claim.kind},
-      {"name", claim.name},
-      {"attempt", claim.attempt},
-      {"data", claim.args.value("data", Json())},
-      {"inputs", inputs},
-      {"outputs", place.outputs().string()},
-      {"checkpoint", claim.checkpoint.is_object() ? claim.checkpoint.value("command", Json()) : Json()}};
+  const Json item = {{"id", claim.job.text()},
+                     {"kind", claim.kind},
+                     {"name", claim.name},
+                     {"attempt", claim.attempt},
+                     {"data", claim.args.value("data", Json())},
+                     {"inputs", inputs},
+                     {"outputs", place.outputs().string()},
+                     {"checkpoint", commands_checkpoint(claim)}};
   const std::string text = item.dump(2, ' ', false, Json::error_handler_t::replace);
   return write_file_atomic(place.item(), std::as_bytes(std::span(text)));
 }
@@ -114,8 +119,8 @@ Result<void> store_output(Attempt& attempt, const fs::path& path, const std::str
   return attempt.commit_output(name, std::move(to));
 }
 
-// Everything that the command left behind.
-Result<void> store_outputs(Attempt& attempt, const Workplace& place) {
+// Everything that the command left behind; how many files.
+Result<std::size_t> store_outputs(Attempt& attempt, const Workplace& place) {
   std::size_t count = 0;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(place.outputs())) {
     const std::string name = entry.path().lexically_relative(place.outputs()).string();
@@ -128,7 +133,7 @@ Result<void> store_outputs(Attempt& attempt, const Workplace& place) {
     if (attempt.stop_token().stop_requested()) return fail(Code::kCancelled, "stopped");
     SPOOL_TRY(store_output(attempt, entry.path(), name));
   }
-  return {};
+  return count;
 }
 
 // sysexits.h, as far as it says whether another try may help.
@@ -155,7 +160,15 @@ Error error_of(const CommandEnd& end, const std::string& command, std::optional<
   }
 }
 
-Result<Json> run_phase(Attempt& attempt, const ExecConfig& config) {
+// Whoever ended this service ended the command too, with a signal to all its processes.
+bool ended_with_us(const CommandEnd& end, const ExecConfig& config) {
+  const int signal = end.exit_code ? *end.exit_code - 128 : end.signal;  // a shell tells of its child's
+  const bool asked = signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
+  return asked && !end.timed_out && config.ending && config.ending();
+}
+
+// nullopt: to be run again elsewhere.
+Result<std::optional<Json>> run_phase(Attempt& attempt, const ExecConfig& config) {
   const Claim& claim = attempt.claim();
   const std::string name = claim.args.at("command").get<std::string>();
   const auto found = config.commands.find(name);
@@ -167,12 +180,14 @@ Result<Json> run_phase(Attempt& attempt, const ExecConfig& config) {
   SPOOL_ASSIGN(const Json inputs, bring_inputs(attempt, place));
   SPOOL_TRY(write_item(claim, place, inputs));
 
-  Json result;
+  Json result, checkpoint = commands_checkpoint(claim);
   ProgressLines out(
       {[&](double f, Json detail) { attempt.progress(f, std::move(detail)); },
        [&](Json value) {
-         if (auto kept = attempt.checkpoint({{"command", std::move(value)}}); !kept)
+         if (auto kept = attempt.checkpoint({{"command", value}}); !kept)
            attempt.log(kept.error().message);
+         else
+           checkpoint = std::move(value);
        },
        [&](Json value) { result = std::move(value); }, [&](std::string_view l) { attempt.log(l); }},
       claim.args.value("seconds", 0.0));
@@ -197,26 +212,25 @@ Result<Json> run_phase(Attempt& attempt, const ExecConfig& config) {
   out.finish();
   error.finish();
   attempt.add_usage({end.cpu_seconds, end.peak_memory_bytes, 0, 0});
+  if (ended_with_us(end, config)) return std::nullopt;
   if (end.exit_code != 0) return fail(error_of(end, name, command.timeout));
   if (to_text(result).size() > kMostCommandResultBytes)
     return fail(Code::kLimitExceeded, fmt::format("the command '{}' printed a result of more than {} bytes",
                                                   name, kMostCommandResultBytes));
-  SPOOL_TRY(store_outputs(attempt, place));
-  return Json{{"winner", claim.token.text()}, {"result", std::move(result)}};
+  SPOOL_ASSIGN(const std::size_t files, store_outputs(attempt, place));
+  Json made = {{"winner", claim.token.text()}, {"files", files}, {"result", std::move(result)}};
+  // For the attempt after a manager that dies before this one is settled. It can do without.
+  if (to_text(made).size() + to_text(checkpoint).size() < kMostCheckpointBytes - 64)
+    made["command"] = std::move(checkpoint);
+  return made;
 }
 
-// The attempt has won: what it made goes to its place. Done again after a crash, it does the same again.
-Result<Json> publish_phase(const Claim& claim, const PublishContext& context) {
-  SPOOL_ASSIGN(const Token token, Token::parse(claim.checkpoint.at("winner").get<std::string>()));
-  const std::string from = attempt_prefix(claim.job, token);
-  const std::string to = destination_of(claim.args, claim.root, claim.name);
+// The attempt has won: what it made goes to its place.
+Result<Json> publish_phase(const Claim& claim, ObjectStore& objects) {
+  SPOOL_ASSIGN(const PublishedFiles published, publish_winner(claim, objects));
   Json outputs = Json::object();
-  SPOOL_ASSIGN(const auto made, context.objects->list(from));
-  for (const ObjectInfo& object : made) {
-    const std::string name = object.key.substr(from.size() + 1);
-    SPOOL_TRY(context.objects->copy(object.key, fmt::format("{}/{}", to, name)));
-    outputs[name] = fmt::format("object:{}/{}", to, name);
-  }
+  for (const std::string& name : published.names)
+    outputs[name] = fmt::format("object:{}/{}", published.folder, name);
   Json result = {{"exit_code", 0}, {"outputs", std::move(outputs)}};
   if (!claim.checkpoint.at("result").is_null()) result["result"] = claim.checkpoint.at("result");
   return result;
@@ -225,31 +239,30 @@ Result<Json> publish_phase(const Claim& claim, const PublishContext& context) {
 Ending run_exec(Attempt& attempt, const ExecConfig& config, const PublishContext& context) {
   if (context.objects == nullptr) return Failed{{Code::kInternal, "commands run in the manager alone"}};
   if (attempt.claim().phase == kPublish) {
-    auto published = publish_phase(attempt.claim(), context);
+    auto published = publish_phase(attempt.claim(), *context.objects);
     if (!published) return ending_of(std::move(published).error());
     return Succeeded{std::move(*published)};
   }
   auto made = run_phase(attempt, config);
   if (!made) return ending_of(std::move(made).error());
-  if (auto kept = attempt.checkpoint(std::move(*made)); !kept) return ending_of(std::move(kept).error());
+  if (!*made) return Released{};
+  if (auto kept = attempt.checkpoint(std::move(**made)); !kept) return ending_of(std::move(kept).error());
   return FanOut{{}, std::string(kPublish), false};
 }
 
-// After the commit: what attempts left of jobs that have ended. The claim stands for all with its parent.
+// After the commit. The claim stands for all with its parent.
 void sweep(Store& store, const Claim& claim, ObjectStore& objects) {
-  std::vector<Job> jobs;
-  if (claim.parent) {
-    JobFilter siblings;
-    siblings.parent = claim.parent;
-    siblings.most = 1000;
-    if (auto listed = store.list(siblings)) jobs = std::move(*listed);
-  } else if (auto job = store.get(claim.job)) {
-    jobs.push_back(std::move(*job));
-  }
-  for (const Job& job : jobs) {
-    if (job.kind != claim.kind || !ended(job.state)) continue;
-    if (auto swept = objects.remove_all(attempts_prefix(job.id)); !swept)
-      spdlog::warn("what job {} left behind cannot be removed: {}", job.id.text(), swept.error().message);
+  if (!claim.parent) return sweep_attempts(store, claim.job, objects);
+  JobFilter siblings;
+  siblings.parent = claim.parent;
+  siblings.kind = claim.kind;
+  siblings.most = kSiblingsAtOnce;
+  for (;;) {
+    const auto page = store.list(siblings);
+    if (!page || page->empty()) return;
+    for (const Job& job : *page)
+      if (ended(job.state)) sweep_attempts(store, job.id, objects);
+    siblings.after = page->back().id;
   }
 }
 

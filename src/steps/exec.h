@@ -8,6 +8,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -21,6 +22,7 @@ struct ExecConfig {
   std::map<std::string, CommandConfig> commands;
   std::filesystem::path
       scratch;  // where jobs' folders are made; empty: the system's place for temporary files
+  std::function<bool()> ending;  // this process has been asked to end; may be empty
 };
 
 [[nodiscard]] Kind exec_kind(const ExecConfig& config, const PublishContext& context);

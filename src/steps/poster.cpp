@@ -14,12 +14,14 @@ Result<Json> run_poster(Attempt& attempt) {
   options.quality = args.value("quality", options.quality);
   if (args.contains("at")) options.at = args.at("at").get<double>();
   if (args.value("format", "jpeg") == "png") options.format = media::ImageFormat::kPng;
-  return media::make_poster(
-      source, options,
-      [&](std::string_view name, std::span<const std::byte> bytes) {
-        return attempt.put_output(name, bytes);
-      },
-      attempt.stop_token());
+  SPOOL_ASSIGN(Json made, media::make_poster(
+                              source, options,
+                              [&](std::string_view name, std::span<const std::byte> bytes) {
+                                return attempt.put_output(name, bytes);
+                              },
+                              attempt.stop_token()));
+  made["files"] = Json::array({made.at("file")});
+  return made;
 }
 
 }  // namespace

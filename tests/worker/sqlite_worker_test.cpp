@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "base/temporary_folder.h"
+#include "executors/inline_attempt.h"
 #include "steps/attempt_files.h"
 #include "steps/steps.h"
 #include "store_sqlite/sqlite_store.h"
@@ -174,6 +175,117 @@ TEST_F(SqliteWorker, ACommandsCheckpointComesBackToItsNextAttempt) {
       R"(if grep -q '"at": 7' "$WORK_ITEM_FILE"; then exit 0; fi; echo '{"checkpoint": {"at": 7}}'; exit 75)",
       {}, 2);
   EXPECT_EQ(job.state, State::kSucceeded) << job.errors[0].log_tail;
+}
+
+TEST_F(SqliteWorker, ACommandsCheckpointSurvivesAManagerThatDiesBeforeItSettles) {
+  const Kinds kinds = steps::make_kinds(
+      config(R"(grep '"checkpoint"' "$WORK_ITEM_FILE"; echo '{"checkpoint": 7}'; echo '{"result": 1}')"));
+  auto claim = std::make_shared<Claim>();
+  claim->job = claim->root = Uuid::v7();
+  claim->token = Token::random();
+  claim->args = {{"command", "script"}};
+  AttemptEvents events;
+  Json kept;
+  events.report = [&](const Claim&, const ProgressReport& report) {
+    if (report.checkpoint) kept = *report.checkpoint;
+  };
+  const Kind& exec = *kinds.find("exec");
+  const auto run_once = [&] { return InlineAttempt(claim, exec, events, nullptr).run(); };
+  EXPECT_TRUE(std::holds_alternative<FanOut>(run_once().ending));  // and nobody hears of it
+  claim = std::make_shared<Claim>(*claim);
+  claim->checkpoint = kept;
+  EXPECT_EQ(run_once().log_tail, "  \"checkpoint\": 7,\n");
+}
+
+TEST_F(SqliteWorker, ACommandThatEndsWithItsServiceIsGivenBackUncharged) {
+  steps::StepsConfig parts = config("if mkdir ../once; then kill -TERM $$; fi");
+  for (const bool ending : {true, false}) {
+    std::filesystem::remove(folder.path() / "once");
+    parts.exec.ending = [ending] { return ending; };
+    const Kinds kinds = steps::make_kinds(parts);
+    NewJob job = new_job("exec");
+    job.args = {{"command", "script"}};
+    const Job done = run(kinds, insert_one(*store, job));
+    EXPECT_EQ(done.state, State::kSucceeded);
+    EXPECT_EQ(done.errors.size(), ending ? 0u : 1u);
+  }
+}
+
+// A job whose publishing has failed: its destination is a file.
+class FailedPublishing : public SqliteWorker {
+ protected:
+  void SetUp() override {
+    SqliteWorker::SetUp();
+    kinds.emplace(steps::make_kinds(config("echo made > outputs/a")));
+    ASSERT_TRUE(objects->put("out", {}));
+    NewJob job = new_job("exec");
+    job.args = {{"command", "script"}, {"destination", "out"}};
+    id = insert_one(*store, job);
+    loser = steps::attempt_prefix(id, Token::random()) + "/a";
+    ASSERT_TRUE(objects->put(loser, {}));
+    ASSERT_EQ(run(*kinds, id).state, State::kFailed);
+    ASSERT_EQ(store->get(id)->phase, "publish");
+    ASSERT_TRUE(objects->remove("out"));
+  }
+  std::optional<Kinds> kinds;
+  Uuid id;
+  std::string loser;
+};
+
+TEST_F(FailedPublishing, DoneAgainPublishesWhatTheWinnerMade) {
+  EXPECT_EQ(objects->list(".spool/attempts")->size(), 1u) << "what losers left is swept";
+  EXPECT_FALSE(*objects->stat(loser));
+  ASSERT_TRUE(store->retry(id));
+  const Job job = run(*kinds, id);
+  ASSERT_EQ(job.state, State::kSucceeded) << job.errors.back().error.message;
+  EXPECT_EQ(job.result["outputs"], (Json{{"a", "object:out/a"}}));
+  EXPECT_EQ(text_of(*objects, "object:out/a"), "made\n");
+  EXPECT_TRUE(objects->list(".spool/attempts")->empty());
+}
+
+TEST_F(FailedPublishing, WhatIsGoneMeanwhileIsAnErrorAndNoSuccess) {
+  ASSERT_TRUE(objects->remove_all(steps::attempts_prefix(id)));
+  ASSERT_TRUE(store->retry(id));
+  const Job job = run(*kinds, id);
+  ASSERT_EQ(job.state, State::kFailed);
+  EXPECT_TRUE(job.errors.back().error.message.starts_with("1 of the 1 files that were made are gone from "))
+      << job.errors.back().error.message;
+}
+
+TEST_F(SqliteWorker, ThousandsOfSiblingsAreAllSweptAfterOne) {
+  // All jobs have ended; the pages are what counts.
+  class Siblings : public MemoryStore {
+   public:
+    Result<std::vector<Job>> list(const JobFilter& filter) override {
+      std::vector<Job> page;
+      for (const Job& job : jobs)
+        if ((!filter.after || job.id > *filter.after) && page.size() < static_cast<std::size_t>(filter.most))
+          page.push_back(job);
+      return page;
+    }
+    Result<Job> get(Uuid id) override {
+      return *std::find_if(jobs.begin(), jobs.end(), [&](const Job& job) { return job.id == id; });
+    }
+    std::vector<Job> jobs;
+  };
+  Siblings siblings;
+  for (int i = 0; i < 1001; ++i) {
+    Job job;
+    job.id = Uuid::v7();
+    job.kind = "exec";
+    job.state = State::kSucceeded;
+    siblings.jobs.push_back(std::move(job));
+  }
+  std::sort(siblings.jobs.begin(), siblings.jobs.end(),
+            [](const Job& a, const Job& b) { return a.id < b.id; });
+  const std::string left = steps::attempt_prefix(siblings.jobs.back().id, Token::random()) + "/a";
+  ASSERT_TRUE(objects->put(left, {}));
+  Claim claim;
+  claim.kind = "exec";
+  claim.job = siblings.jobs.front().id;
+  claim.parent = Uuid::v7();
+  steps::make_kinds(config("true")).find("exec")->follow_up(siblings, claim);
+  EXPECT_FALSE(*objects->stat(left));
 }
 
 TEST_F(SqliteWorker, OutputsThatAreNoRegularFilesAreRefused) {
