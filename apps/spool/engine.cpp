@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <mutex>
 #include <thread>
 
@@ -20,6 +22,13 @@ Engine::Engine(Store& store, FolderStore& objects, Kinds kinds, EngineOptions op
       process_(std::move(options.process), files_, worker_.events()) {
   worker_.use(Placement::kInline, inline_);
   worker_.use(Placement::kProcess, process_);
+}
+
+void Engine::leave_if_deaf(int exit_code) const {
+  if (inline_.running() == 0) return;
+  fmt::print(stderr, "spool: a job does not listen and is left behind\n");
+  std::fflush(nullptr);
+  ::_exit(exit_code);
 }
 
 steps::PublishContext publish_context(FolderStore& objects) {
@@ -45,9 +54,9 @@ struct DrainOnSignals::State {
     pollfd both[] = {{signals.get(), POLLIN, 0}, {ended.get(), POLLIN, 0}};
     while (poll(both, 2, -1) >= 0 || errno == EINTR) {
       if (both[1].revents != 0) return;
+      const std::lock_guard guard(mutex);
       signalfd_siginfo info{};
       if (both[0].revents == 0 || read(signals.get(), &info, sizeof info) != sizeof info) continue;
-      const std::lock_guard guard(mutex);
       ++count;
       deliver();
     }
@@ -79,7 +88,13 @@ void DrainOnSignals::watch(Worker& worker, std::function<void()> drains) {
 
 bool DrainOnSignals::came() const {
   const std::lock_guard guard(state_->mutex);
-  return state_->count > 0;
+  pollfd waiting{state_->signals.get(), POLLIN, 0};
+  return state_->count > 0 || poll(&waiting, 1, 0) > 0;
+}
+
+bool DrainOnSignals::came_twice() const {
+  const std::lock_guard guard(state_->mutex);
+  return state_->count > 1;
 }
 
 }  // namespace spool

@@ -28,6 +28,10 @@ class Engine {
 
   [[nodiscard]] Worker& worker() { return worker_; }
   [[nodiscard]] const Kinds& kinds() const { return kinds_; }
+  // After a run that was stopped: a handler in this process that does not listen cannot be ended, and
+  // destroying the engine would wait for it. Its job is released: the process ends here, and children and
+  // commands with it. Returns when there is no such handler.
+  void leave_if_deaf(int exit_code) const;
 
  private:
   const Kinds kinds_;
@@ -53,6 +57,7 @@ class DrainOnSignals {
   // claimed any more.
   void watch(Worker& worker, std::function<void()> drains = {});
   [[nodiscard]] bool came() const;
+  [[nodiscard]] bool came_twice() const;
 
  private:
   struct State;

@@ -36,6 +36,7 @@ Kinds make_kinds(const Config& config, const KindsFor& parts) {
   steps::StepsConfig steps_config;
   if (parts.objects != nullptr) steps_config.publish = publish_context(*parts.objects);
   steps_config.exec.commands = config.commands;
+  steps_config.exec.ending = parts.ending;
   Kinds kinds = steps::make_kinds(steps_config);
   pipeline::add_pipeline_kinds(
       kinds,

@@ -2,6 +2,7 @@
 // type.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,7 @@ namespace spool {
 struct KindsFor {
   FolderStore* objects = nullptr;  // nullptr: for checking and planning only, the table is not run
   Store* store = nullptr;
+  std::function<bool()> ending = {};  // this process has been asked to end
 };
 [[nodiscard]] Kinds make_kinds(const Config& config, const KindsFor& parts = {});
 // What documents and parameters are checked against. `ladders` outlives it.

@@ -64,7 +64,9 @@ Result<int> work(const Options& options, const Context& context) {
   SPOOL_ASSIGN(const auto objects, FolderStore::at(config.objects));
   EngineOptions engine_config = engine_options(config);
   const int slots = engine_config.worker.slots;
-  Engine engine(*store, *objects, make_kinds(config, {objects.get(), store.get()}), std::move(engine_config));
+  Engine engine(*store, *objects,
+                make_kinds(config, {objects.get(), store.get(), [&] { return signals.came(); }}),
+                std::move(engine_config));
   signals.watch(engine.worker(), [] {
     fmt::print(
         stderr,
@@ -76,6 +78,7 @@ Result<int> work(const Options& options, const Context& context) {
   std::function<bool()> until;
   if (options.until_idle) until = [&store] { return is_idle(*store); };
   SPOOL_TRY(engine.worker().run(until));
+  if (signals.came_twice()) engine.leave_if_deaf(kDone);
   return kDone;
 }
 

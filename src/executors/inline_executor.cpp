@@ -118,6 +118,11 @@ void InlineExecutor::stop(Uuid job, StopReason reason, Duration) {
   attempt->stop(reason);
 }
 
+std::size_t InlineExecutor::running() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->attempts.size();
+}
+
 void InlineExecutor::discard(std::shared_ptr<const Claim> claim) {
   if (state_->files != nullptr) state_->files->discard(*claim);
 }

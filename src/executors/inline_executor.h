@@ -4,7 +4,7 @@
 // The pool starts with a few threads and grows, one at a time, while nobody comes for what is waiting: a
 // handler that blocks does not hold up others until `most_threads` block. An attempt that is asked to stop
 // sees its stop token; it cannot be killed. Thread-safe. The destructor asks everything to stop and waits for
-// it.
+// it; who cannot wait looks at running() first.
 #pragma once
 
 #include <memory>
@@ -22,6 +22,8 @@ class InlineExecutor : public Executor {
   void start(std::shared_ptr<const Claim> claim, const Kind& kind) override;
   void stop(Uuid job, StopReason reason, Duration grace) override;
   void discard(std::shared_ptr<const Claim> claim) override;
+  // How many attempts have not ended, waiting ones too.
+  [[nodiscard]] std::size_t running() const;
 
  private:
   struct State;

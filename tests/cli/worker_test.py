@@ -33,6 +33,26 @@ steps:
 """
 
 
+def terminate_below(pid):
+    """SIGTERM to all that a process has started, and so on. Some of them end meanwhile by themselves."""
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError:
+        return
+    for task in tasks:
+        try:
+            with open(f"/proc/{pid}/task/{task}/children") as file:
+                children = [int(word) for word in file.read().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for child in children:
+            terminate_below(child)
+            try:
+                os.kill(child, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+
+
 class Worker(CliTest):
     def setUp(self):
         super().setUp()
@@ -133,6 +153,49 @@ class Worker(CliTest):
         self.assertEqual(worker.wait(60), 0)
         job = self.spool("show", id, "--json").json
         self.assertEqual((job["state"], job["attempts"], job["errors"]), ("available", 0, []))
+
+    def test_a_second_sigterm_ends_the_process_even_where_a_job_does_not_listen(self):
+        # Its guardian, which is asked to end the command, is stopped.
+        self.write("deaf", f'#!/bin/sh\necho $PPID > "{self.folder}/guardian.new"\n'
+                           f'mv "{self.folder}/guardian.new" "{self.folder}/guardian"\nexec sleep 1000\n')
+        os.chmod(os.path.join(self.folder, "deaf"), 0o755)
+        self.write("spool.toml", f'[commands.deaf]\ncommand = ["{self.folder}/deaf"]\n')
+        id = self.submit("exec", "command=deaf")
+        worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.PIPE, text=True)
+        self.wait_for(lambda: os.path.exists(os.path.join(self.folder, "guardian")))
+        with open(os.path.join(self.folder, "guardian")) as file:
+            guardian = int(file.read())
+        os.kill(guardian, signal.SIGSTOP)
+        self.addCleanup(os.kill, guardian, signal.SIGKILL)
+        worker.send_signal(signal.SIGTERM)
+        worker.send_signal(signal.SIGINT)
+        _, said = worker.communicate(timeout=60)   # 10 s of grace and 5 s more
+        self.assertEqual(worker.returncode, 0, said)
+        self.assertIn("left behind", said)
+        job = self.spool("show", id, "--json").json
+        self.assertEqual((job["state"], job["attempts"], job["errors"]), ("available", 0, []))
+
+    def test_a_sigterm_to_all_processes_of_the_service_charges_nothing(self):
+        id = self.submit("exec", "command=hold")
+        worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.DEVNULL)
+        self.wait_for(lambda: os.path.exists(os.path.join(self.folder, "began")))
+        worker.send_signal(signal.SIGTERM)
+        terminate_below(worker.pid)
+        self.assertEqual(worker.wait(60), 0)
+        job = self.spool("show", id, "--json").json
+        self.assertEqual((job["state"], job["attempts"], job["errors"]), ("available", 0, []))
+
+    def test_a_command_that_somebody_ends_while_the_worker_goes_on_has_failed(self):
+        id = self.submit("exec", "command=hold", "--attempts", "1")
+        worker = subprocess.Popen([SPOOL, "worker", "--until-idle"], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.DEVNULL)
+        self.wait_for(lambda: os.path.exists(os.path.join(self.folder, "began")))
+        terminate_below(worker.pid)   # sandboxes, the guardian, the command
+        self.assertEqual(worker.wait(60), 0)
+        errors = self.spool("show", id, "--json").json["errors"]
+        self.assertIn("ended by signal 15", errors[0]["message"])
 
 
 if __name__ == "__main__":
