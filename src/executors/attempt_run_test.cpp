@@ -33,6 +33,22 @@ TEST_F(AttemptRunTest, CpuTimeIsASignOfLife) {
   EXPECT_EQ(run.overdue({}, at(19s)), StopReason::kStalled);
 }
 
+TEST_F(AttemptRunTest, CpuTimeIsNoProgress) {
+  kind_.progress_timeout = 30s;
+  AttemptRun run = make();
+  run.begin(used(0), at(0s));
+  run.message(at(5s));
+  for (int i = 1; i < 35; ++i) {
+    run.look(used(i), at(std::chrono::seconds(i)));
+    EXPECT_FALSE(run.overdue({}, at(std::chrono::seconds(i)))) << i;
+  }
+  run.look(used(35), at(35s));
+  EXPECT_EQ(run.overdue({}, at(35s)), StopReason::kStalled);
+  run.ask_to_stop(StopReason::kStalled, at(40s));
+  EXPECT_EQ(std::get<RetryLater>(run.ending_of_process("killed")).error.message,
+            "chunk: busy, but no progress for 30 s");
+}
+
 TEST_F(AttemptRunTest, WaitingForItsManagerIsNoStall) {
   AttemptRun run = make();
   run.begin(used(1), at(0s));

@@ -45,7 +45,8 @@ struct Kind {
       inline_phases;  // phases that run in the manager whatever the placement: trusted, tiny
   FanOutRule fan_out;
   Duration timeout = std::chrono::hours(6);
-  Duration stall_timeout = std::chrono::minutes(2);  // no sign of life for so long: killed
+  Duration stall_timeout = std::chrono::minutes(2);      // no sign of life for so long: killed
+  Duration progress_timeout = std::chrono::minutes(15);  // no message for so long, however busy: killed
   bool internal = false;          // only a fan-out may make it; not for pipelines or people
   bool never_fanned_out = false;  // only people and pipelines may make it, whatever a rule says (exec)
   std::string summary;            // one line for people

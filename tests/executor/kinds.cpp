@@ -143,6 +143,20 @@ Kind kind(const std::string& name, Handler run) {
   return made;
 }
 
+// Reads its input again and again, for so many seconds of CPU time.
+Ending read_on(Attempt& attempt) {
+  const auto input = attempt.open_input(attempt.claim().args.at("from").get<std::string>());
+  if (!input) return Failed{input.error()};
+  std::vector<std::byte> block(1 << 20);
+  timespec used{};
+  for (std::uint64_t at = 0; used.tv_sec < attempt.claim().args.at("seconds"); at += block.size()) {
+    if (at >= input->size) at = 0;
+    if (const auto n = input->read_at(at, block); !n) return Failed{n.error()};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  }
+  return done();
+}
+
 // Kinds with a short patience.
 void add_watched(Kinds& kinds) {
   Kind stall = kind("stall", sleep_deaf);
@@ -156,6 +170,12 @@ void add_watched(Kinds& kinds) {
   });
   work.stall_timeout = std::chrono::milliseconds(1500);
   kinds.add(work);
+  Kind busy = kind("busy", spin);
+  busy.progress_timeout = std::chrono::milliseconds(300);
+  kinds.add(busy);
+  Kind reading = kind("read_on", read_on);
+  reading.progress_timeout = std::chrono::seconds(3);
+  kinds.add(reading);
   kinds.add(kind("count", [](Attempt&) {
     static int attempts = 0;
     return done({{"attempts", ++attempts}});

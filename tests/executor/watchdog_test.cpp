@@ -1,5 +1,6 @@
 // Attempts that do not end by themselves: stopped when asked, killed when deaf, stalled or too long.
 #include <atomic>
+#include <fstream>
 #include <future>
 
 #include "executor/harness.h"
@@ -42,6 +43,23 @@ TEST_F(Watchdog, AnAttemptWithoutASignOfLifeIsKilled) {
 TEST_F(Watchdog, AnAttemptThatWorksSilentlyIsNotStalled) {
   const Settlement settlement = run("work_silently");  // two seconds of CPU time, stall_timeout 1.5 s
   EXPECT_FALSE(result_of(settlement).is_null()) << error_of(settlement).message;
+}
+
+TEST_F(Watchdog, AnAttemptThatIsBusyWithoutProgressIsKilled) {
+  const Settlement settlement = run("busy");
+  EXPECT_EQ(error_of(settlement).code, Code::kTimeout);
+  EXPECT_EQ(error_of(settlement).message, "busy: busy, but no progress for 0.3 s");
+  expect_alive();
+}
+
+TEST_F(Watchdog, ReadingOnIsProgressAndReadingInCirclesIsNone) {
+  const auto large = folder_.path() / "large", small = folder_.path() / "small";
+  for (const auto& path : {large, small}) std::ofstream(path).put('x');
+  std::filesystem::resize_file(large, std::uintmax_t{1} << 36);  // a hole: it takes no space
+  const Settlement reading = run("read_on", {{"from", "file:" + large.string()}, {"seconds", 4}});
+  EXPECT_FALSE(result_of(reading).is_null()) << error_of(reading).message;
+  const Settlement turning = run("read_on", {{"from", "file:" + small.string()}, {"seconds", 1000}});
+  EXPECT_EQ(error_of(turning).message, "read_on: busy, but no progress for 3 s");
 }
 
 TEST_F(Watchdog, TooMuchCpuTimeEndsTheAttempt) {

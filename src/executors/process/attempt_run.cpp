@@ -30,7 +30,7 @@ bool finished(const Ending& ending) {
 }  // namespace
 
 AttemptRun::AttemptRun(std::shared_ptr<const Claim> claim, const Kind& kind, Clock::time_point now)
-    : claim_(std::move(claim)), kind_(&kind), began_(now), last_sign_(now) {}
+    : claim_(std::move(claim)), kind_(&kind), began_(now), last_sign_(now), last_message_(now) {}
 
 void AttemptRun::on_progress(double fraction, Json detail) {
   if (!report_) report_ = ProgressReport{claim_->job, claim_->token, std::nullopt, nullptr, std::nullopt};
@@ -52,14 +52,15 @@ std::optional<ProgressReport> AttemptRun::report_due(Clock::time_point now, bool
 }
 
 void AttemptRun::begin(const std::optional<ProcessStats>& stats, Clock::time_point now) {
-  began_ = last_sign_ = now;
+  began_ = last_sign_ = last_message_ = now;
   first_ = latest_ = stats;
 }
 
 void AttemptRun::look(const std::optional<ProcessStats>& stats, Clock::time_point now) {
-  if (!stats) return;
   // While its manager owes it an answer it can do nothing.
-  const bool moved = !latest_ || question_open || stats->cpu_seconds > latest_->cpu_seconds ||
+  if (question_open) message(now);
+  if (!stats) return;
+  const bool moved = !latest_ || stats->cpu_seconds > latest_->cpu_seconds ||
                      stats->bytes_read.value_or(0) > latest_->bytes_read.value_or(0) ||
                      stats->bytes_written.value_or(0) > latest_->bytes_written.value_or(0);
   if (moved) last_sign_ = now;
@@ -76,6 +77,10 @@ std::optional<StopReason> AttemptRun::overdue(const Limits& limits, Clock::time_
     return StopReason::kTimedOut;
   }
   if (now - last_sign_ >= kind_->stall_timeout) return StopReason::kStalled;
+  if (now - last_message_ >= kind_->progress_timeout) {
+    no_progress_ = true;
+    return StopReason::kStalled;
+  }
   return std::nullopt;
 }
 
@@ -108,6 +113,11 @@ Error AttemptRun::error_of(StopReason reason) const {
         return {Code::kTimeout, fmt::format("{}: used more CPU time than it may", kind_->name), 0};
       return {Code::kTimeout, fmt::format("{}: not done after {:.6g} s", kind_->name, seconds(timeout())), 0};
     case StopReason::kStalled:
+      if (no_progress_)
+        return {Code::kTimeout,
+                fmt::format("{}: busy, but no progress for {:.6g} s", kind_->name,
+                            seconds(kind_->progress_timeout)),
+                0};
       return {Code::kTimeout,
               fmt::format("{}: no sign of life for {:.6g} s", kind_->name, seconds(kind_->stall_timeout)), 0};
     default:

@@ -38,9 +38,9 @@ class AttemptRun {
 
   // --- what the watchdog knows
   void begin(const std::optional<ProcessStats>& stats, Clock::time_point now);  // its child was ready
-  void sign_of_life(Clock::time_point now) { last_sign_ = now; }
+  void message(Clock::time_point now) { last_sign_ = last_message_ = now; }     // it spoke, or was answered
   void look(const std::optional<ProcessStats>& stats, Clock::time_point now);
-  // What is wrong with it now: past its timeout, stalled, or too much CPU time. Once.
+  // What is wrong with it now: past its timeout, stalled, busy without progress, or too much CPU time. Once.
   [[nodiscard]] std::optional<StopReason> overdue(const Limits& limits, Clock::time_point now);
   // When look() and overdue() should be called again.
   [[nodiscard]] Clock::time_point next_look(Clock::time_point now) const;
@@ -65,7 +65,7 @@ class AttemptRun {
 
   std::shared_ptr<const Claim> claim_;
   const Kind* kind_;
-  Clock::time_point began_, last_sign_;
+  Clock::time_point began_, last_sign_, last_message_;
   std::optional<ProcessStats> first_, latest_;
   std::int64_t peak_ = 0;
 
@@ -73,7 +73,7 @@ class AttemptRun {
   std::optional<Clock::time_point> last_report_;
 
   std::optional<StopReason> asked_;
-  bool too_much_cpu_ = false;
+  bool too_much_cpu_ = false, no_progress_ = false;
   Clock::time_point kill_at_{};
   std::optional<Error> condemned_;
 };

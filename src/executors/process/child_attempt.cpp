@@ -10,6 +10,8 @@ namespace spool::process {
 namespace {
 
 constexpr auto kProgressEvery = std::chrono::milliseconds(100);
+constexpr auto kReadingEvery = std::chrono::seconds(1);
+constexpr std::uint64_t kMostPasses = 10;  // over a file; more is no progress but a decoder in a circle
 
 // RLIMIT_FSIZE and a full disk are told by write(2) alone.
 Result<void> named(Result<void> result, std::string_view name) {
@@ -57,9 +59,27 @@ Result<UniqueFd> ChildAttempt::ask(const FromChild& question) {
   return std::move(descriptor);
 }
 
+// A step that only reads for a long time (a survey of a large film) has nothing else to say.
+void ChildAttempt::read_on() {
+  const auto now = BootClock::now();
+  if (now - told_of_reading_ < kReadingEvery) return;
+  told_of_reading_ = now;
+  (void)channel_.send_blocking(Progress{0, nullptr});
+}
+
 Result<ByteSource> ChildAttempt::open_input(std::string_view reference) {
   SPOOL_ASSIGN(UniqueFd fd, ask(OpenInput{std::string(reference)}));
-  return file_source(std::move(fd), std::string(reference));
+  SPOOL_ASSIGN(ByteSource source, file_source(std::move(fd), std::string(reference)));
+  source.read_at = [this, read = std::move(source.read_at), left = kMostPasses * source.size](
+                       std::uint64_t offset, std::span<std::byte> into) mutable {
+    auto n = read(offset, into);
+    if (n && *n <= left) {
+      left -= *n;
+      read_on();
+    }
+    return n;
+  };
+  return source;
 }
 
 Result<UniqueFd> ChildAttempt::create_output(std::string_view name) {

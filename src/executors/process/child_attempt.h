@@ -34,6 +34,7 @@ class ChildAttempt final : public Attempt {
  private:
   // Sends, and waits for the answer.
   Result<UniqueFd> ask(const FromChild& question);
+  void read_on();
 
   ChildChannel& channel_;
   const Claim claim_;
@@ -42,6 +43,7 @@ class ChildAttempt final : public Attempt {
   std::condition_variable answered_;
   std::optional<std::pair<Reply, UniqueFd>> answer_;
   std::optional<BootClock::time_point> last_progress_;
+  BootClock::time_point told_of_reading_ = BootClock::now();
 };
 
 }  // namespace spool::process

@@ -242,7 +242,7 @@ class ProcessExecutor::Core final : public ChildListener {
     if (const auto* ready = std::get_if<Ready>(&message)) return on_ready(*slot, *ready);
     if (!slot->ready || !slot->run)
       return on_violation(child, {Code::kInvalidArgument, "it spoke while it had no job", 0});
-    slot->run->sign_of_life(Clock::now());
+    slot->run->message(Clock::now());
     if (auto* ended = std::get_if<Ended>(&message)) return on_ended(*slot, std::move(*ended));
     if (auto* progress = std::get_if<Progress>(&message))
       slot->run->on_progress(progress->fraction, std::move(progress->detail));
@@ -267,7 +267,7 @@ class ProcessExecutor::Core final : public ChildListener {
       if (asker == nullptr) return;
       asker->run->question_open = false;
       if (asker->retired) return;
-      asker->run->sign_of_life(Clock::now());
+      asker->run->message(Clock::now());
       UniqueFd descriptor = answer.deliver(*asker->run);
       asker->child->send(answer.reply, std::move(descriptor));
     });
