@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "base/temporary_folder.h"
@@ -30,7 +31,10 @@ TEST(MemoryCgroups, AVersion2GroupThatHandsNothingDownIsSaidSo) {
 
 TEST(MemoryCgroups, AGroupOfThisMachineLimitsAndGoesAway) {
   const auto groups = MemoryCgroups::find();
-  if (!groups.available()) GTEST_SKIP() << "no memory groups here: " << groups.words();
+  if (!groups.available() && ::getenv("SPOOL_REQUIRE_CGROUP") != nullptr)
+    FAIL() << "SPOOL_REQUIRE_CGROUP is set, and there are no memory groups here: " << groups.words();
+  if (!groups.available())
+    GTEST_SKIP() << "no memory groups here (SPOOL_REQUIRE_CGROUP=1 makes this a failure): " << groups.words();
   const auto group = groups.make(64 << 20);
   ASSERT_TRUE(group) << group.error().message;
   EXPECT_GE(group->procs(), 0);

@@ -84,10 +84,17 @@ TEST_F(Hostile, WantingMemoryWithoutEndEndsTheAttemptAlone) {
   options_.limits.memory_bytes = 200 << 20;
   const Settlement settlement = run("allocate");
   EXPECT_EQ(error_of(settlement).code, Code::kCrashed) << error_of(settlement).message;
-  EXPECT_NE(error_of(settlement).message.find("out of memory (limit 200 MB)"), std::string::npos)
-      << error_of(settlement).message;
+  EXPECT_EQ(error_of(settlement).message, "allocate: its process ran out of memory (limit 200 MB)");
   EXPECT_NE(settlement.log_tail.find("allocating"), std::string::npos);
   expect_alive();
+}
+
+TEST_F(Hostile, MemoryThatTheProcessItselfIsRefusedIsTheSameError) {
+  options_.limits.memory_bytes = 200 << 20;
+  const Settlement settlement = run("refused_memory");
+  EXPECT_EQ(error_of(settlement).code, Code::kCrashed);
+  EXPECT_EQ(error_of(settlement).message, "refused_memory: its process ran out of memory (limit 200 MB)");
+  EXPECT_TRUE(std::holds_alternative<RetryLater>(settlement.ending));
 }
 
 TEST_F(Hostile, GarbageOnTheSocketEndsTheAttempt) {
@@ -121,6 +128,9 @@ TEST_F(Hostile, OnlyTheJobsOwnFilesCanBeOpened) {
   EXPECT_EQ(asks("file:/etc").code, Code::kInvalidArgument)
       << asks("file:/etc").message;  // a folder is a way out
   EXPECT_EQ(asks("file:/dev/null").code, Code::kInvalidArgument);
+  const std::string fifo = folder_.path() / "fifo";  // nobody will ever write to it
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_EQ(asks("file:" + fifo).code, Code::kInvalidArgument);
   EXPECT_EQ(asks("file:/no/such/file").code, Code::kNotFound);
 }
 
@@ -128,9 +138,6 @@ TEST_F(Hostile, OutputsStayBelowTheAttemptsPrefix) {
   for (const char* name : {"../x", "/etc/x", "a//b", "a/./b", "", "a/", "a\nb"}) {
     const Settlement settlement = run("create", {{"name", name}});
     EXPECT_EQ(error_of(settlement).code, Code::kInvalidArgument) << name;
-  const std::string fifo = folder_.path() / "fifo";  // nobody will ever write to it
-  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
-  EXPECT_EQ(asks("file:" + fifo).code, Code::kInvalidArgument);
   }
   EXPECT_EQ(error_of(run("create", {{"name", "never"}, {"commit_other", true}})).code,
             Code::kInvalidArgument);

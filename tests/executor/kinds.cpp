@@ -266,6 +266,7 @@ Kinds make() {
   kinds.add(kind("copy", copy));
   kinds.add(kind("write_too_much", write_too_much));
   kinds.add(kind("allocate", allocate_without_end));
+  kinds.add(kind("refused_memory", [](Attempt&) -> Ending { throw std::bad_alloc(); }));
   kinds.add(kind("spin", spin));
   kinds.add(kind("sleep", sleep_deaf));
   kinds.add(kind("obey", [](Attempt& attempt) -> Ending {

@@ -28,7 +28,7 @@ Result<std::pair<UniqueFd, UniqueFd>> make_output_pipe() {
 }  // namespace
 
 std::string Gone::words(std::int64_t memory_limit) const {
-  if (out_of_memory) return fmt::format("out of memory (limit {} MB)", memory_limit >> 20);
+  if (out_of_memory) return out_of_memory_words(memory_limit);
   if (signal == 0) return fmt::format("exited with code {} without an ending", exit_code);
   const char* short_name = sigabbrev_np(signal);
   const char* description = sigdescr_np(signal);

@@ -24,7 +24,7 @@ struct Gone {
   int exit_code = 0;
   int signal = 0;  // 0: it exited
   bool out_of_memory = false;
-  // "killed by SIGSEGV (Segmentation fault)", "exited with code 3", "out of memory (limit 4096 MB)".
+  // "killed by SIGSEGV (Segmentation fault)", "exited with code 3", "ran out of memory (limit 4096 MB)".
   [[nodiscard]] std::string words(std::int64_t memory_limit) const;
 };
 

@@ -2,8 +2,11 @@
 // together.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "queue/job.h"
 
@@ -19,6 +22,11 @@ struct Limits {
 
   bool operator==(const Limits&) const = default;
 };
+
+// What an attempt's process did that wanted more, whoever noticed: its group, the watch, or it itself.
+[[nodiscard]] inline std::string out_of_memory_words(std::int64_t limit_bytes) {
+  return fmt::format("ran out of memory (limit {} MB)", limit_bytes >> 20);
+}
 
 // What a message may hold. A child that says more is killed.
 inline constexpr std::size_t kMostMessageBytes = 16 << 20;          // child to manager: a large fan-out

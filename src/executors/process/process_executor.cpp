@@ -152,8 +152,7 @@ class ProcessExecutor::Core final : public ChildListener {
     run.look(stats, now);
     if (const auto reason = run.overdue(options_.limits, now)) ask_to_stop(slot, *reason, options_.grace);
     if (!slot.child->has_cgroup() && stats && stats->resident_bytes > options_.limits.memory_bytes)
-      fail_run(slot, {Code::kCrashed,
-                      fmt::format("ran out of memory (limit {} MB)", options_.limits.memory_bytes >> 20), 0});
+      fail_run(slot, {Code::kCrashed, out_of_memory_words(options_.limits.memory_bytes), 0});
   }
 
   // --- attempts

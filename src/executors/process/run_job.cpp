@@ -33,6 +33,7 @@ constexpr int kCannotLimit = 3;
 
 struct ChildOptions {
   std::int64_t file_bytes = 0, open_files = 0, threads = 0, data_bytes = 0;  // 0: as inherited
+  std::int64_t memory_bytes = 0;                                             // kept to by others; for words
 };
 
 Result<ChildOptions> parse_options(int argc, char** argv) {
@@ -44,6 +45,7 @@ Result<ChildOptions> parse_options(int argc, char** argv) {
     if (word.starts_with("--file-bytes=")) into = &options.file_bytes;
     if (word.starts_with("--open-files=")) into = &options.open_files;
     if (word.starts_with("--threads=")) into = &options.threads;
+    if (word.starts_with("--memory-bytes=")) into = &options.memory_bytes;
     if (word.starts_with("--data-bytes=")) into = &options.data_bytes;
     const auto digits = word.substr(equals == std::string_view::npos ? word.size() : equals + 1);
     if (into == nullptr ||
@@ -95,14 +97,16 @@ Usage own_usage() {
   return {seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_maxrss * 1024, 0, 0};
 }
 
-Ending run_handler(const Kinds& kinds, Attempt& attempt) {
+Ending run_handler(const Kinds& kinds, Attempt& attempt, std::int64_t memory_limit) {
   const Kind* kind = kinds.find(attempt.claim().kind);
   if (kind == nullptr || !kind->run)
     return Failed{{Code::kUnsupported, fmt::format("this program has no kind {}", attempt.claim().kind), 0}};
   try {
     return kind->run(attempt);
   } catch (const std::bad_alloc&) {
-    return RetryLater{{Code::kLimitExceeded, fmt::format("{}: out of memory", kind->name), 0}, {}};
+    return RetryLater{
+        {Code::kCrashed, fmt::format("{}: its process {}", kind->name, out_of_memory_words(memory_limit)), 0},
+        {}};
   } catch (const std::exception& error) {
     return RetryLater{{Code::kInternal, fmt::format("{}: {}", kind->name, error.what()), 0}, {}};
   } catch (...) {
@@ -113,7 +117,8 @@ Ending run_handler(const Kinds& kinds, Attempt& attempt) {
 // One process's life: this thread runs handlers, another one listens.
 class Runner {
  public:
-  Runner(const Kinds& kinds, UniqueFd socket) : kinds_(kinds), channel_(std::move(socket)) {}
+  Runner(const Kinds& kinds, std::int64_t memory_limit, UniqueFd socket)
+      : kinds_(kinds), memory_limit_(memory_limit), channel_(std::move(socket)) {}
 
   // Never returns: the listening thread ends the process when the manager is gone.
   void run() {
@@ -121,7 +126,7 @@ class Runner {
     if (!channel_.send_blocking(Ready{})) ::_exit(0);
     for (;;) {
       ChildAttempt& attempt = wait_for_claim();
-      Ended ended{run_handler(kinds_, attempt), {}};
+      Ended ended{run_handler(kinds_, attempt, memory_limit_), {}};
       ended.usage = subtract(own_usage(), before_);
       // What the manager would not take is said in words instead.
       if (auto problem = decode_from_child(encode(ended));
@@ -168,6 +173,7 @@ class Runner {
   }
 
   const Kinds& kinds_;
+  const std::int64_t memory_limit_;
   ChildChannel channel_;
   std::mutex mutex_;
   std::condition_variable claimed_;
@@ -201,7 +207,7 @@ int run_job_main(const Kinds& kinds, int argc, char** argv) {
     fmt::print(stderr, "spool run-job: cannot limit itself: {}\n", limited.error().message);
     return kCannotLimit;
   }
-  Runner(kinds, UniqueFd(kChildSocket)).run();
+  Runner(kinds, options->memory_bytes, UniqueFd(kChildSocket)).run();
   return 0;
 }
 

@@ -108,6 +108,7 @@ Command Sandbox::command(const Limits& limits, bool has_cgroup) const {
   inner.insert(inner.end(), arguments_.begin(), arguments_.end());
   inner.push_back(fmt::format("--file-bytes={}", limits.file_bytes));
   inner.push_back(fmt::format("--open-files={}", limits.open_files));
+  inner.push_back(fmt::format("--memory-bytes={}", limits.memory_bytes));
   if (!has_cgroup) inner.push_back(fmt::format("--data-bytes={}", limits.memory_bytes + kDataSlack));
   // Without a namespace of their own, the user's other processes would count too.
   if (!unsafe()) inner.push_back(fmt::format("--threads={}", limits.threads));
