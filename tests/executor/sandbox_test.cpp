@@ -2,10 +2,12 @@
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
 #include "executor/harness.h"
 #include "executors/process/pidfd.h"
@@ -113,15 +115,83 @@ TEST_F(Machine, AnOrdinaryUserHasTheSameSandbox) {
   EXPECT_EQ(code, 0);
 }
 
+TEST_F(Machine, AHalfBuiltSandboxOfADeadManagerIsEndedByTheNext) {
+  // bubblewrap, held where it has made its second process and not yet tied it to the life of the first.
+  int hold[2];
+  ASSERT_EQ(pipe(hold), 0);
+  const std::string bubblewrap = process::find_bubblewrap();
+  const std::string program = std::filesystem::canonical("/proc/self/exe");
+  const pid_t first = fork();
+  if (first == 0) {
+    dup2(hold[0], 0);
+    ::close(hold[1]);
+    execl(bubblewrap.c_str(), bubblewrap.c_str(), "--unshare-user", "--unshare-pid", "--die-with-parent",
+          "--block-fd", "0", "--ro-bind", "/", "/", program.c_str(), nullptr);
+    _exit(127);
+  }
+  while (process_tree(first).empty()) std::this_thread::yield();
+  const UniqueFd second = process::open_pidfd(process_tree(first).front());
+  ::kill(first, SIGKILL);
+  ::waitpid(first, nullptr, 0);
+  expect_alive();
+  pollfd gone{second.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&gone, 1, 30'000), 1);
+  ::close(hold[0]);
+  ::close(hold[1]);
+}
+
+TEST_F(Machine, ChildrenThatCannotBeStartedForNowChargeNothing) {
+  options_.spare_children = 0;
+  expect_alive();  // the program is fine
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{3, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const Settlement settlement = run("echo");
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  const auto* put_off = std::get_if<Snooze>(&settlement.ending);
+  ASSERT_NE(put_off, nullptr) << error_of(settlement).message;
+  EXPECT_GT(put_off->duration, Duration(0));
+  EXPECT_LE(put_off->duration, std::chrono::seconds(1));
+  EXPECT_NE(settlement.log_tail.find("cannot start a child: "), std::string::npos) << settlement.log_tail;
+  expect_alive();
+}
+
+TEST_F(Machine, AChildThatEndsBeforeItIsReadyChargesNothingWhereOthersWereReady) {
+  const auto broken = folder_.path() / "broken", wrapper = folder_.path() / "bwrap";
+  std::ofstream(wrapper) << "#!/bin/sh\n[ ! -e " << broken.string()
+                         << " ] || { echo no namespaces >&2; exit 1; }\n"
+                         << "exec " << process::find_bubblewrap().string() << " \"$@\"\n";
+  std::filesystem::permissions(wrapper, std::filesystem::perms::owner_all);
+  options_.bubblewrap = wrapper;
+  options_.spare_children = 0;
+  expect_alive();
+  std::ofstream(broken).flush();
+  const Settlement settlement = run("echo");
+  EXPECT_TRUE(std::holds_alternative<Snooze>(settlement.ending)) << error_of(settlement).message;
+  EXPECT_NE(settlement.log_tail.find("no namespaces"), std::string::npos) << settlement.log_tail;
+  std::filesystem::remove(broken);
+  expect_alive();
+}
+
+TEST_F(Machine, ASignalToAllProcessesOfTheServiceEndsNoAttempt) {
+  const auto work = claim("finish_when_stopped");
+  start(work);
+  await_report(work->job, [](const ProgressReport& report) { return report.fraction > 0; });
+  for (const pid_t pid : process_tree(::getpid()))
+    for (const int signal : {SIGTERM, SIGINT}) ::kill(pid, signal);
+  executor().stop(work->job, StopReason::kCancelled, std::chrono::hours(1));
+  const Settlement settlement = ending(work->job);
+  EXPECT_EQ(result_of(settlement), Json({{"finished", true}})) << error_of(settlement).message;
+  expect_alive();
+}
+
 TEST_F(Machine, ChildrenDieWithAManagerThatIsKilled) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   const pid_t manager = fork();
   if (manager == 0) {
     // The child's own word of its pid is from inside its namespace: the kernel's list knows the real ones.
-    // No spares: one whose sandbox is being built in this moment is the next manager's to sweep
-    // (pool_test.cpp).
-    options_.spare_children = 0;
     const auto first = claim("sleep"), second = claim("sleep");
     for (const auto& work : {first, second}) start(work);
     for (const auto& work : {first, second})
@@ -137,6 +207,8 @@ TEST_F(Machine, ChildrenDieWithAManagerThatIsKilled) {
   for (const pid_t pid : family) handles.push_back(process::open_pidfd(pid));
   ::kill(manager, SIGKILL);
   ::waitpid(manager, nullptr, 0);
+  // A spare whose sandbox was being built in that moment is for the next manager to end.
+  expect_alive();
   for (const UniqueFd& handle : handles) {
     pollfd gone{handle.get(), POLLIN, 0};
     if (handle) {

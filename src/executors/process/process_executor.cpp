@@ -83,18 +83,23 @@ class ProcessExecutor::Core final : public ChildListener {
   // --- the thread
 
   void run() {
+    find_sandbox();
+    loop_->run([this] { return tick(); });
+    finish_all();
+  }
+
+  void find_sandbox() {
     auto sandbox = Sandbox::find(
         {options_.program, options_.arguments, options_.bubblewrap, options_.unsafe_no_sandbox});
     if (sandbox) {
       sandbox_ = std::move(*sandbox);
+      sandbox_->end_orphans();
       cgroups_ = MemoryCgroups::find();
-    } else {
-      broken_ = std::move(sandbox).error();
-      if (broken_.code == Code::kUnsupported)
-        broken_.message += "; or --unsafe-no-sandbox, for files that you trust";
+      return;
     }
-    loop_->run([this] { return tick(); });
-    finish_all();
+    broken_ = std::move(sandbox).error();
+    if (broken_.code == Code::kUnsupported)
+      broken_.message += "; or --unsafe-no-sandbox, for files that you trust";
   }
 
   // On this thread, for the kernel kills its children when it ends, and then nobody counts their CPU time.
@@ -127,6 +132,7 @@ class ProcessExecutor::Core final : public ChildListener {
   Clock::time_point tend(Slot& slot, Clock::time_point now) {
     if (!slot.ready) {
       if (now - slot.since < kMostStartUp) return slot.since + kMostStartUp;
+      if (!slot.retired) note_start_error("it did not say that it is ready", any_ready_);
       fail_run(slot, {Code::kUnavailable, "did not say that it is ready", 0});
       return now + std::chrono::seconds(1);
     }
@@ -158,11 +164,17 @@ class ProcessExecutor::Core final : public ChildListener {
   // --- attempts
 
   void begin(const std::shared_ptr<const Claim>& claim, const Kind& kind) {
+    // What this machine lacked at first it may have by now.
+    if (!sandbox_ && disposition(broken_.code) == Disposition::kRetry) find_sandbox();
+    if (!sandbox_ && disposition(broken_.code) == Disposition::kRetry) {
+      note_start_error(broken_.message, true);
+      return end_unstarted(*claim);
+    }
     if (!sandbox_) return end(*claim, Failed{broken_}, {}, "");
     const Tree tree{claim->owner, claim->root};
     Slot* slot = pool_.choose(tree);
     if (slot == nullptr) slot = start_child();
-    if (slot == nullptr) return end(*claim, RetryLater{start_error_, {}}, {}, "");
+    if (slot == nullptr) return end_unstarted(*claim);
     slot->tree = tree;
     slot->serial = ++last_serial_;
     slot->child->read_output();
@@ -217,21 +229,34 @@ class ProcessExecutor::Core final : public ChildListener {
     events_.ended(claim, Settlement{claim.job, claim.token, std::move(ending), usage, std::move(log)});
   }
 
+  // No child could be started for it. That is no fault of its own: it waits for as long as we do. But where
+  // no child has ever been ready the program itself may be broken, and the attempt says so.
+  void end_unstarted(const Claim& claim) const {
+    if (!machine_lacks_) return end(claim, RetryLater{start_error_, {}}, {}, "");
+    const auto pause = std::max<Clock::duration>(spares_from_ - Clock::now(), {});
+    end(claim, Snooze{std::chrono::duration_cast<Duration>(pause)}, {}, start_error_.message + "\n");
+  }
+
   // --- children
 
   Slot* start_child() {
     const auto now = Clock::now();
     auto child = Child::start(*loop_, *this, *sandbox_, options_.limits, cgroups_);
     if (child) return &pool_.add(std::move(*child), now);
-    note_start_error(child.error().message);
+    note_start_error(child.error().message,
+                     any_ready_ || disposition(child.error().code) == Disposition::kRetry);
     return nullptr;
   }
 
-  void note_start_error(const std::string& problem) {
+  // `machine_lacks`: something of which there may be enough later, as far as we can tell.
+  void note_start_error(const std::string& problem, bool machine_lacks) {
     Error error{Code::kUnavailable, fmt::format("cannot start a child: {}", problem), 0};
     if (error != start_error_) spdlog::warn("{}", error.message);
     start_error_ = std::move(error);
-    spares_from_ = Clock::now() + spare_pause_;
+    machine_lacks_ = machine_lacks;
+    const auto now = Clock::now();
+    if (now < spares_from_) return;  // several at once: one pause
+    spares_from_ = now + spare_pause_;
     spare_pause_ = std::min(2 * spare_pause_, kLongestSparePause);
   }
 
@@ -275,7 +300,7 @@ class ProcessExecutor::Core final : public ChildListener {
   void on_ready(Slot& slot, const Ready& ready) {
     if (slot.ready || ready.version != kProtocolVersion)
       return on_violation(*slot.child, {Code::kInvalidArgument, "it does not speak this version", 0});
-    slot.ready = true;
+    slot.ready = any_ready_ = true;
     spare_pause_ = kSparePause;
     slot.since = Clock::now();
     if (slot.run) send_run(slot);
@@ -301,6 +326,7 @@ class ProcessExecutor::Core final : public ChildListener {
     Slot* slot = pool_.find(child);
     if (slot == nullptr || slot->retired) return;
     error.message = fmt::format("broke the protocol: {}", error.message);
+    if (!slot->ready) note_start_error("it " + error.message, any_ready_);
     fail_run(*slot, std::move(error));
   }
 
@@ -312,11 +338,13 @@ class ProcessExecutor::Core final : public ChildListener {
     Slot* slot = pool_.find(child);
     if (slot == nullptr) return;
     const std::string words = gone.words(options_.limits.memory_bytes);
-    if (!slot->ready) note_start_error(fmt::format("it {}: {}", words, first_line(child.log().text())));
-    if (slot->run) {
-      if (!slot->ready) slot->run->condemn(start_error_);
-      Ending ending = slot->run->ending_of_process(words);
-      finish(*slot, std::move(ending), {});
+    if (!slot->ready && !slot->retired)
+      note_start_error(fmt::format("it {}: {}", words, first_line(child.log().text())), any_ready_);
+    if (slot->run && !slot->ready && !slot->run->asked_to_stop()) {
+      const auto run = std::move(slot->run);
+      end_unstarted(*run->claim());
+    } else if (slot->run) {
+      finish(*slot, slot->run->ending_of_process(words), {});
     }
     pool_.remove(child);
   }
@@ -330,6 +358,7 @@ class ProcessExecutor::Core final : public ChildListener {
   MemoryCgroups cgroups_;
   ChildPool pool_;
   Error start_error_;  // of the last child that could not be started
+  bool machine_lacks_ = false, any_ready_ = false;
   std::uint64_t last_serial_ = 0;
   // Attempts that ended while their last question was being answered, by serial.
   struct Unanswered {

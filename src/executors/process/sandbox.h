@@ -41,6 +41,9 @@ class Sandbox {
   // Without a memory cgroup the address space is limited, far above what is watched for.
   [[nodiscard]] Command command(const Limits& limits, bool has_cgroup) const;
   [[nodiscard]] bool unsafe() const { return bubblewrap_.empty(); }
+  // bubblewrap ties its second process to the life of the first only when the sandbox stands. A manager that
+  // is killed before leaves one that waits for ever: this ends such, of this program. Looks at all of /proc.
+  void end_orphans() const;
 
  private:
   [[nodiscard]] Command wrap(const std::vector<std::string>& inner,
