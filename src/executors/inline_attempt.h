@@ -1,5 +1,7 @@
-// InlineAttempt: Attempt for a handler that runs in the manager. Used by one thread, but for stop() and
-// stopped().
+// InlineAttempt: Attempt for a handler that runs in the manager. Used by one thread, but for stop().
+//
+// Its usage: the thread's CPU time, the bytes of its inputs and outputs, and what add_usage() says. It shares
+// its process: no peak of memory is its own, so none is said.
 #pragma once
 
 #include <atomic>
