@@ -1,5 +1,7 @@
 // spool: the one program. Parts are wired here and in a file per subcommand, nowhere else.
 #include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -18,6 +20,7 @@ constexpr auto kCommands = {
 };
 
 int run(int argc, char** argv) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("spool"));  // stdout is for results
   spool::Context context;
   CLI::App app{"Turns video into finished outputs, and never loses a job on the way", "spool"};
   app.set_version_flag("--version", SPOOL_VERSION);

@@ -267,7 +267,9 @@ Result<int> transcode(const Options& options, Context& context) {
   if (state.state != State::kSucceeded) {
     SPOOL_ASSIGN(state, run_to_end(options, *store, *objects, engine, job.id, signals));
   }
-  return report(state, folder, options.input, subtitles, context);
+  auto code = report(state, folder, options.input, subtitles, context);
+  if (signals.came_twice()) engine.leave_if_deaf(code.value_or(kSystemFailed));
+  return code;
 }
 
 // A full disk ends the job, which can go on; the system has not failed (docs/decisions/exit_codes.md).

@@ -67,7 +67,6 @@ class AudioPlacement {
   std::vector<std::vector<float>> samples_;  // one a channel
   std::size_t taken_ = 0;
   std::int64_t placed_ = 0, cut_ = 0, longest_stretch_ = 0;
-  std::int64_t most_ = INT64_MAX;
   std::deque<std::int64_t> lateness_;  // of the last frames
   std::int64_t stretching_until_ = 0;
   bool realign_ = false;  // behind a splice, until a frame stands exactly where it says
