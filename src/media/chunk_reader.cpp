@@ -101,7 +101,7 @@ Result<void> ChunkReader::feed() {
     if (pts != AV_NOPTS_VALUE && tick >= begin_ && tick < end_) ++owned_sent_;
     const bool last = all_sent(*packet_);
     // A packet that cannot be decoded leaves a hole; whoever places the frames sees it.
-    static_cast<void>(avcodec_send_packet(decoder_.get(), packet_.get()));
+    if (avcodec_send_packet(decoder_.get(), packet_.get()) < 0) hurt_from_ = std::min(hurt_from_, tick);
     if (!last) return {};
     break;
   }
@@ -123,9 +123,13 @@ Result<ChunkReader::Decoded> ChunkReader::next() {
                                   ? last_tick_ + std::max<std::int64_t>(1, clock_.frame_ticks)
                                   : clock_.tick(stamp);
     last_tick_ = tick;
-    if (tick < first_ || tick >= last_) continue;
+    const bool made_up = frame_->decode_error_flags != 0 || (frame_->flags & AV_FRAME_FLAG_CORRUPT) != 0;
+    if (frame_->key_frame != 0 && tick > hurt_from_) hurt_from_ = kNever;
+    if (made_up) hurt_from_ = std::min(hurt_from_, tick);
+    const bool damaged = tick >= hurt_from_;
+    // The first damaged one beyond: those before it may have been predicted from it.
+    if (tick < first_ || (tick >= last_ && !damaged)) continue;
     frame_->pts = tick;
-    const bool damaged = frame_->decode_error_flags != 0 || (frame_->flags & AV_FRAME_FLAG_CORRUPT) != 0;
     return Decoded{frame_.get(), damaged};
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <stop_token>
 
@@ -21,10 +22,11 @@ class ChunkReader {
 
   struct Decoded {
     AVFrame* frame = nullptr;  // valid until the next call; its pts is a tick
-    bool damaged = false;      // parts of it were made up
+    bool damaged = false;      // made up in part, or may be predicted from what was, or from what is missing
   };
   // In order of display; frame == nullptr at the end. Damage of the source is no error: frames are missing,
-  // or marked. Errors: of the reading source; kCancelled; kCorruptInput when it no longer opens.
+  // or marked; of those beyond the border only marked ones come. Errors: of the reading source; kCancelled;
+  // kCorruptInput when it no longer opens.
   [[nodiscard]] Result<Decoded> next();
 
  private:
@@ -47,6 +49,8 @@ class ChunkReader {
   std::int64_t owned_ = 0;  // frames
   std::int64_t owned_sent_ = 0;
   std::int64_t last_tick_ = 0;
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+  std::int64_t hurt_from_ = kNever;  // until the next keyframe that is shown later
   bool draining_ = false;
   bool synchronised_ = false;  // a keyframe was met
   av::CodecContext decoder_;

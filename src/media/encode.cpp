@@ -21,14 +21,23 @@ class Placement {
       : chunk_(chunk), frame_ticks_(frame_ticks), emit_(std::move(emit)), last_(av::make_frame()) {}
 
   Result<void> place(const AVFrame& frame, bool damaged) {
-    if (frame.pts < chunk_.begin || frame.pts >= chunk_.end) return {};
+    if (frame.pts < chunk_.begin) return {};
+    if (frame.pts >= chunk_.end) {
+      if (damaged) note_bidirectional();
+      return {};
+    }
     const std::int64_t position = nearest(frame.pts);
     if (position < next_) return {};
     // At the very start there is nothing to show on: the first good frame is shown early.
     if (last_->data[0] == nullptr) SPOOL_TRY(keep(frame));
+    after_hole_ = frame.key_frame == 0 && (after_hole_ || next_ < position);
     SPOOL_TRY(fill(position));
     SPOOL_TRY(keep(frame));
-    if (damaged) note(position);
+    if (damaged || after_hole_) {
+      note_bidirectional();
+      note(position);
+    }
+    bidirectional_ = frame.pict_type == AV_PICTURE_TYPE_B ? bidirectional_ + 1 : 0;
     ++next_;
     return emit_(frame, pts(position));
   }
@@ -52,7 +61,13 @@ class Placement {
     return after - all.begin();
   }
 
+  // Those just placed may have been predicted from the frame that comes now.
+  void note_bidirectional() {
+    for (; bidirectional_ > 0; --bidirectional_) note(next_ - bidirectional_);
+  }
+
   void note(std::int64_t position) {
+    if (!damage_.empty() && pts(position) < damage_.back().to) return;
     const std::int64_t to = position + 1 < chunk_.frames ? pts(position + 1) : chunk_.end;
     if (!damage_.empty() && damage_.back().to == pts(position)) {
       damage_.back().to = to;
@@ -63,6 +78,7 @@ class Placement {
   }
 
   Result<void> fill(std::int64_t until) {
+    if (next_ < until) note_bidirectional();
     for (; next_ < until; ++next_) {
       note(next_);
       SPOOL_TRY(emit_(*last_, pts(next_)));
@@ -95,6 +111,8 @@ class Placement {
   Emit emit_;
   av::Frame last_;
   std::int64_t next_ = 0;
+  std::int64_t bidirectional_ = 0;  // B-frames, the last that were placed
+  bool after_hole_ = false;         // frames may be predicted from one that is missing, until a keyframe
   std::vector<Damage> damage_;
 };
 
