@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "media/colour.h"
 
 extern "C" {
@@ -23,10 +25,14 @@ std::string colour_conversion(const Picture& picture, Size top) {
                   known(picture.primaries, AVCOL_PRI_BT2020), transfer,
                   known(picture.matrix, AVCOL_SPC_BT2020_NCL), picture.full_range ? "pc" : "tv");
   if (!picture.hdr()) return from + ":p=709:t=709:m=709:r=tv,format=yuv420p";
-  // 203 nits are SDR's white in an HDR picture (ITU-R BT.2408); highlights above are rolled off.
-  return from +
-         ":t=linear:npl=203,format=gbrpf32le,zscale=p=709,tonemap=tonemap=mobius:desat=0,"
-         "zscale=p=709:t=709:m=709:r=tv,format=yuv420p";
+  // kWhite is SDR's white in an HDR picture (ITU-R BT.2408); highlights above are rolled off, up to the
+  // film's own peak, which not every frame says.
+  constexpr double kWhite = 203, kUsualPeak = 1000;
+  const double peak = std::max(kWhite, picture.peak_nits > 0 ? picture.peak_nits : kUsualPeak) / kWhite;
+  return fmt::format(
+      "{}:t=linear:npl={},format=gbrpf32le,zscale=p=709,tonemap=tonemap=mobius:desat=0:peak={},"
+      "zscale=p=709:t=709:m=709:r=tv,format=yuv420p",
+      from, kWhite, peak);
 }
 
 }  // namespace
