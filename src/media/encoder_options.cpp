@@ -68,7 +68,9 @@ void describe(AVCodecContext& encoder, const Film& film, const PlannedRung& rung
   encoder.colorspace = static_cast<AVColorSpace>(colour.matrix);
   encoder.color_range = AVCOL_RANGE_MPEG;
   encoder.rc_max_rate = rung.rung.max_bits_per_second;
-  encoder.rc_buffer_size = static_cast<int>(std::min<std::int64_t>(rung.rung.buffer_bits, 2'000'000'000));
+  // Of the declared buffer a third is kept for the joins: a chunk may end emptier than the next one begins.
+  encoder.rc_buffer_size =
+      static_cast<int>(std::min<std::int64_t>(rung.rung.buffer_bits * 2 / 3, 2'000'000'000));
   // A chunk begins as full as the chunk before it ends when the cap binds: a full buffer for each would add
   // up.
   encoder.rc_initial_buffer_occupancy = encoder.rc_buffer_size / 2;
