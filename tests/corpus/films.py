@@ -8,7 +8,9 @@ By construction (make_corpus): frame n of the source carries the number n, and e
   tolerance  of the beeps, in seconds
   tracks   renditions of sound
   colours  matrix, transfer, primaries: those of the source (untagged and small: BT.601), BT.709 for HDR
-  damaged  the frames may be fewer, and the result says where
+  damaged  seconds between which it is: there pictures and beeps may be others, and the result says where. GOPs are of a second
+  lost     frames that may be missing at most: of those whose times are lost too
+  varies   the rate; times are ticks of 90 kHz
 """
 
 WIDE = (170, 96)
@@ -21,10 +23,10 @@ def steady(count, rate=25.0, first=0):
     return [(first + i, i / rate) for i in range(count)]
 
 
-def film(frames=None, size=WIDE, beeps=(0, 1, 2, 3), sound=4.0, tracks=1, damaged=False, channels=2, colours=SMALL,
+def film(frames=None, size=WIDE, beeps=(0, 1, 2, 3), sound=4.0, tracks=1, damaged=None, lost=0, varies=False, channels=2, colours=SMALL,
          tolerance=0.02):
-    return {"frames": steady(100) if frames is None else frames, "size": size, "beeps": beeps, "sound": sound,
-            "tracks": tracks if beeps else 0, "damaged": damaged, "channels": channels, "colours": colours, "tolerance": tolerance}
+    return {"frames": steady(100) if frames is None else frames, "size": size, "beeps": beeps, "sound": sound, "tracks": tracks if beeps else 0,
+            "damaged": damaged, "lost": lost, "varies": varies, "channels": channels, "colours": colours, "tolerance": tolerance}
 
 
 def silent(frames=None, size=WIDE):
@@ -35,9 +37,11 @@ def unnumbered(frames):
     return [(None, seconds) for _, seconds in frames]
 
 
-VARIABLE = [(n, n / 25) for n in range(100) if not (30 <= n <= 60 and n % 2) and not 70 <= n <= 84]
+VARIABLE = [(n, (3600 * n + 360 * (n * n % 5)) / 90000) for n in range(100) if not (30 <= n <= 60 and n % 2) and not 70 <= n <= 84]
 FIELDS = (160, 96)
 NTSC = 30000 / 1001
+FIRST_FIELDS = [(3 * i, i / 25) for i in range(100)]
+TOP_FIELDS = [(4 * (i // 5) + (0, 1, 1, 2, 3)[i % 5], i / NTSC) for i in range(120)]  # four frames pulled down to five
 
 FILMS = {
     **{name: film() for name in (
@@ -50,20 +54,20 @@ FILMS = {
     "one_frame.mp4": silent(steady(1)),
     "no_audio.mp4": silent(),
     "animation.gif": silent(steady(20, 10)),
-    "vfr.mp4": film(VARIABLE),
-    "rotated_90.mp4": film(unnumbered(steady(100)), (96, 170)),
-    "rotated_180.mp4": film(unnumbered(steady(100))),
-    "rotated_270.mp4": film(unnumbered(steady(100)), (96, 170)),
+    "vfr.mp4": film(VARIABLE, varies=True),
+    "rotated_90.mp4": film(size=(96, 170)),
+    "rotated_180.mp4": film(),
+    "rotated_270.mp4": film(size=(96, 170)),
     "odd_size.webm": film(),
     "odd_size.mkv": film(size=(172, 96)),
     "anamorphic.mp4": film(),
     "film_23976.mp4": film(steady(96, 24000 / 1001)),
     "ntsc_2997.mp4": film(steady(120, NTSC)),
     "jitter.mkv": film(steady(120, NTSC)),
-    "interlaced_tff.mp4": film(unnumbered(steady(100)), FIELDS),
-    "interlaced_bff.mp4": film(unnumbered(steady(100)), FIELDS),
+    "interlaced_tff.mp4": film(FIRST_FIELDS, FIELDS),
+    "interlaced_bff.mp4": film(FIRST_FIELDS, FIELDS),
     "interlaced_untagged.mkv": film(unnumbered(steady(100)), FIELDS),
-    "telecine.ts": film(unnumbered(steady(120, NTSC)), FIELDS),
+    "telecine.ts": film(TOP_FIELDS, FIELDS),
     "long_gop.mp4": film(steady(300), beeps=tuple(range(12)), sound=12.0),
     "edit_list.mp4": film(steady(65, first=35), beeps=(0.6, 1.6), sound=2.6),
     "late_audio.mp4": film(beeps=(1.5, 2.5, 3.5)),
@@ -76,9 +80,10 @@ FILMS = {
     "audio_only.m4a": film([], None),
     "audio_only.wav": film([], None),
     "cover_art.m4a": film([], None),
-    "damaged.mp4": film(damaged=True),
-    "damaged.ts": film(damaged=True),
-    "truncated_with_moov.mp4": film(damaged=True),
+    "damaged.mp4": film(damaged=(1.6, 3)),
+    "damaged.ts": film(damaged=(1.6, 3), lost=24),
+    # The cut is behind a P-frame, and before the two B-frames that are shown first.
+    "truncated_with_moov.mp4": film([*steady(60), (62, 62 / 25)], beeps=(0, 1, 2), sound=2.325, damaged=(2.2, 2.6)),
 }
 
 # What `spool transcode` says of those that it refuses.
