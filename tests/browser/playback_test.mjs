@@ -1,8 +1,9 @@
 // hls.js and Shaka Player play what `spool transcode` made, in Debian's Chromium: to the end, at each join, over switches of
 // variants, without a stall or a hole; flash and beep are together.
 import assert from 'node:assert/strict';
-import {execFileSync} from 'node:child_process';
-import {mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {execFileSync, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {after, before, test} from 'node:test';
@@ -12,15 +13,15 @@ import {serve} from './server.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const shots = process.env.SPOOL_SCREENSHOTS ?? path.join(tmpdir(), 'spool-screenshots');
-const SECONDS = 26, FLASH_EVERY = 4, FLASH = 0.2;  // flashes begin at the segments' borders
+const SECONDS = 26, FIRST_FLASH = 2, FLASH_EVERY = 4, FLASH = 0.2;  // most flashes begin at a segment's border
 let folder, out, server, browser;
 
 function makeFilm(file) {
-  const flash = `lt(mod(t\\,${FLASH_EVERY})\\,${FLASH})`;
+  const flash = `lt(mod(t+${FLASH_EVERY - FIRST_FLASH}\\,${FLASH_EVERY})\\,${FLASH})`;
   execFileSync('ffmpeg', ['-y', '-v', 'error', '-nostdin', '-f', 'lavfi', '-i',
     `testsrc2=s=854x480:r=25:d=${SECONDS},drawbox=c=black:t=fill:enable='not(${flash})':x=0:y=0:w=iw/3:h=ih,` +
     `drawbox=c=white:t=fill:enable='${flash}'`, '-f', 'lavfi', '-i',
-    `aevalsrc=0.5*sin(2*PI*1000*t)*lt(mod(t\\,${FLASH_EVERY})\\,${FLASH}):s=48000:d=${SECONDS}`,
+    `aevalsrc=0.5*sin(2*PI*1000*t)*${flash}:s=48000:d=${SECONDS}`,
     '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '250', '-pix_fmt', 'yuv420p', '-c:a', 'aac', file]);
 }
 
@@ -60,12 +61,12 @@ function uris(what) {
                           : master.split('\n').filter((line) => line && !line.startsWith('#'));
 }
 
-async function opened(which, manifest) {
+async function opened(which, manifest, url = server.url) {
   const page = await browser.newPage();
   const said = [];
   page.on('pageerror', (error) => said.push(String(error)));
-  await page.goto(`${server.url}/test/player.html`);
-  const film = await page.evaluate(([w, url]) => load(w, url), [which, `${server.url}/film/${manifest}`]);
+  await page.goto(`${url}/test/player.html`);
+  const film = await page.evaluate(([w, film]) => load(w, film), [which, `${url}/film/${manifest}`]);
   return {page, film, said};
 }
 
@@ -93,14 +94,15 @@ for (const [which, manifest] of [['hls', 'master.m3u8'], ['shaka', 'master.m3u8'
   test(`${which} passes each join of ${manifest}, changing variants there`, {timeout: 600000}, async () => {
     const {page, film, said} = await opened(which, manifest);
     const heights = new Set();
-    let turn = 0;
-    for (const join of joins(uris('video')[0])) {
+    const borders = [...joins(uris('video')[0]), film.duration];
+    for (const [i, join] of borders.slice(0, -1).entries()) {
       await page.evaluate(([from, to]) => playThrough(from, to), [join - 0.4, Math.min(join + 0.4, film.duration)]);
-      if (film.variants > 1 && join + 2 < film.duration) {  // at the very end there is nothing left to change for
-        const index = turn++ % film.variants;
-        const now = await page.evaluate(([from, to, i]) => switchThrough(from, to, i), [Math.max(0, join - 1), Math.min(join + 1, film.duration), index]);
-        heights.add(now.height);
-      }
+      const end = borders[i + 1];
+      if (film.variants < 2 || end - join < 2) continue;  // at the very end there is nothing left to change for
+      const now = await page.evaluate(([at, to]) => switchAt(at, to), [join, end]);
+      assert.equal(now.height, now.asked, `at ${join} s`);
+      assert.ok(now.at >= join - 0.001 && now.at < end, `asked for at ${join} s, seen at ${now.at}`);
+      heights.add(now.height);
     }
     assert.equal(heights.size, film.variants, `saw the heights ${[...heights]}`);
     await page.screenshot({path: path.join(shots, `${which}-${path.extname(manifest).slice(1)}.png`)});
@@ -112,19 +114,64 @@ for (const [which, manifest] of [['hls', 'master.m3u8'], ['shaka', 'master.m3u8'
 test('flash and beep are within 20 ms of each other, and of where they belong', {timeout: 300000, skip: process.env.SPOOL_PLAY && 'another film'}, async () => {
   const {page} = await opened('hls', 'master.m3u8');
   const beeps = await page.evaluate((url) => globalThis.beeps(url), `/film/${uris('audio')[0]}`);
+  const expected = [];
+  for (let at = FIRST_FLASH; at < SECONDS; at += FLASH_EVERY) expected.push(at);
+  const borders = joins(uris('video')[0]);
+  assert.ok(expected.filter((at) => borders.some((join) => Math.abs(join - at) < 0.001)).length >= 4, `joins at ${borders}`);
   // Each flash from close by, slowly: a busy machine shows few frames.
   await page.evaluate(() => watchFlashes());
-  for (let at = FLASH_EVERY; at < SECONDS; at += FLASH_EVERY) await page.evaluate((t) => playThrough(t - 0.3, t + 0.3, 0.25), at);
-  const flashes = (await page.evaluate(() => seen.flashes)).filter((time) => time > 1);
-  const expected = [];
-  for (let at = FLASH_EVERY; at < SECONDS; at += FLASH_EVERY) expected.push(at);
+  for (const at of expected) await page.evaluate((t) => playThrough(t - 0.3, t + 0.3, 0.25), at);
+  const flashes = await page.evaluate(() => seen.flashes);
   assert.equal(flashes.length, expected.length, `flashes ${flashes}`);
-  const heard = beeps.filter((time) => time > 1);
-  assert.equal(heard.length, expected.length, `beeps ${beeps}`);
+  const heard = await page.evaluate((times) => globalThis.heard(times), expected);
+  assert.equal(beeps.length, expected.length, `beeps ${beeps}`);
+  assert.equal(heard.length, expected.length, `heard ${heard}`);
   expected.forEach((at, i) => {
     assert.ok(Math.abs(flashes[i] - at) <= 0.02, `flash ${flashes[i]}, not ${at}`);
-    assert.ok(Math.abs(heard[i] - at) <= 0.02, `beep ${heard[i]}, not ${at}`);
-    assert.ok(Math.abs(heard[i] - flashes[i]) <= 0.02, `beep ${heard[i]}, flash ${flashes[i]}`);
+    assert.ok(Math.abs(beeps[i] - at) <= 0.02, `beep ${beeps[i]}, not ${at}`);
+    assert.ok(Math.abs(heard[i] - flashes[i]) <= 0.02, `heard at ${heard[i]}, seen at ${flashes[i]}`);
   });
   await page.close();
 });
+
+function appears(file) {
+  return new Promise((resolve) => {
+    const watcher = watch(path.dirname(file), () => {
+      if (!existsSync(file)) return;
+      watcher.close();
+      resolve();
+    });
+  });
+}
+
+// The encoder is stopped as soon as there is something to play, so that the player surely meets a playlist that grows.
+for (const which of ['hls', 'shaka']) {
+  test(`${which} plays a film from its beginning while it is made`, {timeout: 300000, skip: process.env.SPOOL_PLAY && 'it is made'}, async () => {
+    const growing = path.join(folder, `growing-${which}`);
+    mkdirSync(growing);
+    const playable = appears(path.join(growing, 'master.m3u8'));
+    const maker = spawn(process.env.SPOOL ?? 'build/dev/spool', ['transcode', path.join(folder, 'film.mp4'), '-o', growing, '--slots', '1'], {stdio: ['ignore', 'ignore', 'inherit']});
+    const made = once(maker, 'exit');
+    await playable;
+    maker.kill('SIGSTOP');
+    const grown = await serve({'/film/': growing, '/test/': here, '/lib/': path.join(here, 'node_modules')});
+    try {
+      const master = readFileSync(path.join(growing, 'master.m3u8'), 'utf8');
+      const playlist = path.join(growing, master.split('\n').find((line) => line && !line.startsWith('#')));
+      assert.doesNotMatch(readFileSync(playlist, 'utf8'), /#EXT-X-ENDLIST/, 'made before it was played: the test shows nothing');
+      const {page, film, said} = await opened(which, 'master.m3u8', grown.url);
+      assert.ok(await page.evaluate(() => video.currentTime) < 0.1, 'does not begin at its beginning');
+      maker.kill('SIGCONT');
+      await page.evaluate(() => video.play());
+      assert.deepEqual(await made, [0, null]);
+      await page.evaluate((seconds) => until(() => Math.abs(video.duration - seconds) < 0.1, 'its length'), SECONDS);
+      await page.evaluate(() => until(() => video.ended, 'the end'));
+      await assertClean(page, said, film);
+      await page.close();
+    } finally {
+      maker.kill('SIGCONT');
+      await made;
+      await grown.close();
+    }
+  });
+}

@@ -33,7 +33,6 @@ const makers = {
     return {
       variants: () => hls.levels.length,
       switchTo: (index) => { hls.nextLevel = index; },
-      current: () => hls.levels[hls.currentLevel]?.height,
       height: (index) => hls.levels[index].height,
       subtitles: () => hls.allSubtitleTracks.map((track) => ({language: track.lang, label: track.name})),
       showSubtitles: (index) => { hls.subtitleDisplay = true; hls.subtitleTrack = index; },
@@ -50,7 +49,6 @@ const makers = {
     return {
       variants: () => tracks().length,
       switchTo: (index) => it.selectVariantTrack(tracks()[index], /* clearBuffer */ true, /* safeMargin */ 1),
-      current: () => it.getVariantTracks().find((track) => track.active)?.height,
       height: (index) => tracks()[index].height,
       subtitles: () => it.getTextTracks().map((track) => ({language: track.language, label: track.label})),
       showSubtitles: (index) => { it.selectTextTrack(it.getTextTracks()[index]); it.setTextVisibility?.(true); it.setTextTrackVisibility?.(true); },
@@ -94,15 +92,23 @@ async function playThrough(from, to, rate = 1) {
   video.pause();
 }
 
-// As playThrough, with another variant asked for on the way; resolves when it is the one that plays.
-async function switchThrough(from, to, index) {
-  await seek(from);
-  await video.play();
+// Plays over `join`, with another variant asked for just before it, until that is what is shown, or `end`. `at`: the media time
+// of its first frame. Asked while it stands still: hls.js lets a playing film go on for the seconds that it thinks it needs.
+async function switchAt(join, end) {
+  await seek(join - 0.5);
+  const heights = Array.from({length: player.variants()}, (_, i) => player.height(i));
+  const index = (heights.indexOf(video.videoHeight) + 1) % heights.length;
+  let at;
+  const look = (_, frame) => {
+    if (frame.height === heights[index]) at = frame.mediaTime;
+    else video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
   player.switchTo(index);
-  await until(() => video.currentTime >= to || video.ended, `switching between ${from} and ${to}`, 120000);
-  await until(() => player.current() === player.height(index), `variant ${index}`);
+  await video.play();
+  await until(() => at !== undefined || video.currentTime >= end || video.ended, `variant ${index} at ${join}`);
   video.pause();
-  return {height: video.videoHeight};
+  return {asked: heights[index], height: video.videoHeight, at};
 }
 
 // The cues that the browser would show, as [begin, end, text].
@@ -123,6 +129,33 @@ function watchFlashes() {
     video.requestVideoFrameCallback(look);
   };
   video.requestVideoFrameCallback(look);
+}
+
+// Media times at which a beep begins near each of `times`, in what the element itself plays: its sound goes through an audio
+// graph, and the graph's clock is set against the element's while both run.
+async function heard(times) {
+  const context = new AudioContext({sampleRate: 48000});
+  await context.audioWorklet.addModule('/test/onsets.js');
+  const onsets = new AudioWorkletNode(context, 'onsets');
+  context.createMediaElementSource(video).connect(onsets).connect(context.destination);
+  video.muted = false;
+  await context.resume();
+  const found = [];
+  for (const time of times) {
+    const began = [], apart = [];
+    onsets.port.onmessage = ({data}) => began.push(data);
+    await seek(time - 1);
+    video.playbackRate = 1;
+    await video.play();
+    await until(() => {
+      if (video.currentTime > time - 0.5) apart.push(video.currentTime - context.currentTime);
+      return video.currentTime > time + 0.5;
+    }, `the beep at ${time}`);
+    video.pause();
+    apart.sort((a, b) => a - b);
+    found.push(...began.map((at) => at + apart[apart.length >> 1]));
+  }
+  return found;
 }
 
 // Times at which the sound begins after silence, of the audio rendition decoded as one file.
