@@ -136,6 +136,11 @@ Result<void> RungEncoder::finish() {
   return {};
 }
 
+Bytes RungEncoder::extradata() const {
+  const auto* extra = reinterpret_cast<const std::byte*>(encoder_->extradata);
+  return {extra, extra + encoder_->extradata_size};
+}
+
 Result<av::CodecParameters> encoder_parameters(const Film& film, int rung) {
   if (rung < 0 || static_cast<std::size_t>(rung) >= film.rungs.size())
     return fail(Code::kInvalidArgument, fmt::format("there is no rung {}", rung));

@@ -36,6 +36,7 @@ class RungEncoder {
   // Everything that was held back. Errors: kInternal when frames or IDRs are not where they were planned.
   [[nodiscard]] Result<void> finish();
   [[nodiscard]] std::int64_t bytes() const { return bytes_; }
+  [[nodiscard]] Bytes extradata() const;  // the headers that its samples need
 
  private:
   RungEncoder(const Film& film, const Chunk& chunk, int rung, const SegmentSink& sink,

@@ -4,13 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <utility>
 #include <vector>
 
 #include "media/encode.h"
-#include "media/encoder_options.h"
 #include "media/made_video.h"
 #include "media/numbered_video.h"
 
@@ -31,12 +32,29 @@ struct EncodedFilm {
   std::vector<Damage> damage;
 };
 
-struct EncodeOrder {
+struct EncodeHow {
   bool reverse = false;
+  bool unchunked = false;  // one chunk has all frames and rungs; the segments are the same
+  Speed speed = Speed::kFast;
 };
 
+inline std::vector<Chunk> as_one(const FilmPlan& plan) {
+  Chunk whole = plan.chunks.front();
+  whole.rungs.resize(plan.film.rungs.size());
+  std::iota(whole.rungs.begin(), whole.rungs.end(), 0);
+  for (const Chunk& chunk : plan.chunks) {
+    EXPECT_TRUE(chunk.pts.empty()) << "not at a constant rate";
+    if (chunk.begin != whole.end) continue;
+    whole.end = chunk.end;
+    whole.frames += chunk.frames;
+    whole.segments.insert(whole.segments.end(), chunk.segments.begin(), chunk.segments.end());
+  }
+  EXPECT_EQ(whole.frames, plan.frames);
+  return {whole};
+}
+
 inline EncodedFilm encode_film(const std::filesystem::path& path, const Ladder& ladder,
-                               const PlanOptions& options = {}, EncodeOrder order = {}) {
+                               const PlanOptions& options = {}, EncodeHow how = {}) {
   EncodedFilm film;
   const ByteSource source = open_video(path);
   const auto timeline = scan_timeline(source, {});
@@ -44,14 +62,14 @@ inline EncodedFilm encode_film(const std::filesystem::path& path, const Ladder& 
     ADD_FAILURE() << timeline.error().message;
     return film;
   }
-  const auto plan = plan_film(*timeline, ladder, Speed::kFast, options);
+  const auto plan = plan_film(*timeline, ladder, how.speed, options);
   if (!plan) {
     ADD_FAILURE() << plan.error().message;
     return film;
   }
   film.plan = *plan;
-  std::vector<Chunk> chunks = plan->chunks;
-  if (order.reverse) std::reverse(chunks.begin(), chunks.end());
+  std::vector<Chunk> chunks = how.unchunked ? as_one(*plan) : plan->chunks;
+  if (how.reverse) std::reverse(chunks.begin(), chunks.end());
   for (const Chunk& chunk : chunks) {
     // As a job would get it.
     const auto task = chunk_task_from_json(to_json(ChunkTask{plan->film, chunk}));
@@ -72,13 +90,13 @@ inline EncodedFilm encode_film(const std::filesystem::path& path, const Ladder& 
     film.damage.insert(film.damage.end(), output->damage.begin(), output->damage.end());
   }
   for (int rung = 0; rung < static_cast<int>(plan->film.rungs.size()); ++rung) {
-    const auto encoder = open_encoder(plan->film, plan->film.rungs[static_cast<std::size_t>(rung)]);
-    if (!encoder) {
-      ADD_FAILURE() << encoder.error().message;
+    const auto parameters = encoder_parameters(plan->film, rung);
+    if (!parameters) {
+      ADD_FAILURE() << parameters.error().message;
       return film;
     }
-    const auto* extra = reinterpret_cast<const std::byte*>((*encoder)->extradata);
-    film.extradata[rung] = Bytes(extra, extra + (*encoder)->extradata_size);
+    const auto* extra = reinterpret_cast<const std::byte*>((*parameters)->extradata);
+    film.extradata[rung] = Bytes(extra, extra + (*parameters)->extradata_size);
   }
   return film;
 }
@@ -90,6 +108,7 @@ struct DecodedFrame {
   double luma = 0;  // averages
   double chroma = 0;
   int matrix = 0;
+  std::vector<std::uint8_t> picture;  // its luma, line by line
 };
 
 // One decoder over all segments, in order: what a player that never switches does.
@@ -116,6 +135,11 @@ inline std::vector<DecodedFrame> decode_rung(const EncodedFilm& film, int rung) 
           for (int x = 0; x < width; ++x) sum += frame->data[plane][y * frame->linesize[plane] + x];
         return sum / width / height;
       };
+      std::vector<std::uint8_t> picture;
+      for (int y = 0; y < frame->height; ++y) {
+        const std::uint8_t* line = frame->data[0] + static_cast<std::ptrdiff_t>(y) * frame->linesize[0];
+        picture.insert(picture.end(), line, line + frame->width);
+      }
       frames.push_back({frame->pts,
                         number_on(*frame),
                         {frame->width, frame->height},
@@ -123,7 +147,8 @@ inline std::vector<DecodedFrame> decode_rung(const EncodedFilm& film, int rung) 
                         (average(1, frame->width / 2, frame->height / 2) +
                          average(2, frame->width / 2, frame->height / 2)) /
                             2,
-                        frame->colorspace});
+                        frame->colorspace,
+                        std::move(picture)});
     }
   };
   for (const auto& [key, segment] : film.segments) {
@@ -151,6 +176,58 @@ inline std::vector<DecodedFrame> decode_rung(const EncodedFilm& film, int rung) 
   avcodec_send_packet(decoder.get(), nullptr);
   receive();
   return frames;
+}
+
+// Every frame is there once, in its place, showing what it should.
+inline void expect_continuous(const EncodedFilm& film, int rung, int first_number = 0) {
+  const std::vector<DecodedFrame> frames = decode_rung(film, rung);
+  ASSERT_EQ(static_cast<std::int64_t>(frames.size()), film.plan.frames);
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    ASSERT_EQ(frames[i].pts, static_cast<std::int64_t>(i) * film.plan.film.clock.frame_ticks);
+    ASSERT_EQ(frames[i].number, first_number + static_cast<int>(i)) << "in rung " << rung;
+  }
+}
+
+// Peak signal to noise, in decibels.
+inline double psnr(const std::vector<std::uint8_t>& shown, const std::vector<std::uint8_t>& wanted) {
+  EXPECT_EQ(shown.size(), wanted.size());
+  double squares = 0;
+  for (std::size_t i = 0; i < std::min(shown.size(), wanted.size()); ++i)
+    squares += (shown[i] - wanted[i]) * (shown[i] - wanted[i]);
+  return 10 * std::log10(255.0 * 255.0 * static_cast<double>(shown.size()) / std::max(squares, 1.0));
+}
+
+// Chunked and unchunked have the same frames at the same times. In the second around each join those are as
+// good as these to a decibel, and each is as good as the worst of these anywhere. (A chunk's first frame
+// alone is up to about three decibels below what a rate control that has seen the film gives it.) `wanted`:
+// the luma of frame i.
+inline void expect_like_unchunked(const EncodedFilm& chunked, const EncodedFilm& unchunked,
+                                  const std::function<std::vector<std::uint8_t>(std::size_t i)>& wanted) {
+  constexpr std::size_t kNear = 12;  // frames on either side
+  const std::vector<DecodedFrame> frames = decode_rung(chunked, 0), others = decode_rung(unchunked, 0);
+  ASSERT_EQ(frames.size(), others.size());
+  std::vector<double> chunked_db, unchunked_db;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    ASSERT_EQ(frames[i].pts, others[i].pts);
+    const auto source = wanted(i);
+    unchunked_db.push_back(psnr(others[i].picture, source));
+    chunked_db.push_back(psnr(frames[i].picture, source));
+  }
+  const double worst = *std::min_element(unchunked_db.begin(), unchunked_db.end());
+  int joins = 0;
+  for (const Chunk& chunk : chunked.plan.chunks) {
+    if (chunk.begin == 0) continue;
+    ++joins;
+    const auto join = static_cast<std::size_t>(chunk.begin / chunked.plan.film.clock.frame_ticks);
+    const std::size_t first = join - kNear, last = std::min(join + kNear, frames.size() - 1);
+    double loss = 0;
+    for (std::size_t i = first; i <= last; ++i) {
+      EXPECT_GT(chunked_db[i], worst - 1.0) << "frame " << i;
+      loss += (unchunked_db[i] - chunked_db[i]) / static_cast<double>(last - first + 1);
+    }
+    EXPECT_LT(loss, 1.0) << "around frame " << join;
+  }
+  EXPECT_GE(joins, 3);
 }
 
 }  // namespace spool::media

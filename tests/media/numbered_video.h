@@ -19,8 +19,21 @@ namespace spool::media {
 
 inline constexpr int kNumberBits = 12;
 
-// FRAMES of WIDTH x HEIGHT as YUV4MPEG, for ffmpeg to turn into whatever is tested. The upper quarter holds
-// the bits, the lowest at the left; below, textures move at different speeds.
+// The luma of frame N. The upper quarter holds the bits, the lowest at the left; below, textures move at
+// different speeds.
+inline std::vector<std::uint8_t> numbered_luma(int width, int height, int n) {
+  std::vector<std::uint8_t> luma;
+  luma.reserve(static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x) {
+      int value = 40 + (((x + 3 * n) ^ (y + n)) & 127);
+      if (y < height / 4) value = (n >> (x * kNumberBits / width) & 1) != 0 ? 230 : 20;
+      luma.push_back(static_cast<std::uint8_t>(value));
+    }
+  return luma;
+}
+
+// FRAMES of WIDTH x HEIGHT as YUV4MPEG, for ffmpeg to turn into whatever is tested.
 inline std::filesystem::path numbered_y4m(int width, int height, int frames,
                                           const std::string& rate = "25:1") {
   std::string file_name = fmt::format("numbered_{}x{}_{}_{}.y4m", width, height, frames, rate);
@@ -30,20 +43,13 @@ inline std::filesystem::path numbered_y4m(int width, int height, int frames,
   if (std::filesystem::exists(path)) return path;
   std::ofstream out(path, std::ios::binary);
   out << fmt::format("YUV4MPEG2 W{} H{} F{} Ip A1:1 C420jpeg\n", width, height, rate);
-  std::vector<char> luma(static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
   const std::vector<char> chroma(
       static_cast<std::size_t>((width + 1) / 2) * static_cast<std::size_t>((height + 1) / 2) * 2,
       static_cast<char>(128));
   for (int n = 0; n < frames; ++n) {
-    for (int y = 0; y < height; ++y)
-      for (int x = 0; x < width; ++x) {
-        int value = 40 + (((x + 3 * n) ^ (y + n)) & 127);
-        if (y < height / 4) value = (n >> (x * kNumberBits / width) & 1) != 0 ? 230 : 20;
-        luma[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)] =
-            static_cast<char>(value);
-      }
+    const std::vector<std::uint8_t> luma = numbered_luma(width, height, n);
     out << "FRAME\n";
-    out.write(luma.data(), static_cast<std::streamsize>(luma.size()));
+    out.write(reinterpret_cast<const char*>(luma.data()), static_cast<std::streamsize>(luma.size()));
     out.write(chroma.data(), static_cast<std::streamsize>(chroma.size()));
   }
   return path;
