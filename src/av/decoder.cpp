@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace spool::av {
 
 Result<void> check_dimensions(const AVCodecParameters& parameters, std::int64_t most_pixels,
@@ -30,6 +32,7 @@ Result<Decoder> Decoder::open(const AVCodecParameters& parameters, AVRational ti
   context->thread_count = options.threads;
   context->max_pixels = options.most_pixels;
   context->skip_frame = options.skip_frame;
+  context->has_b_frames = std::max(context->has_b_frames, options.reorder);
   if (const int err = avcodec_open2(context.get(), codec, nullptr); err < 0)
     return fail(
         Code::kCorruptInput,

@@ -24,7 +24,8 @@ struct DecoderOptions {
   int threads = 1;
   std::int64_t most_pixels = kMostPixels;
   AVDiscard skip_frame = AVDISCARD_DEFAULT;  // AVDISCARD_NONKEY: keyframes only
-  std::string name;                          // of the source, for messages
+  int reorder = 0;   // frames held back at least: a decoder that begins in the middle would else drop some
+  std::string name;  // of the source, for messages
 };
 
 class Decoder {

@@ -7,6 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "av/decoder.h"
+
 namespace spool::media {
 namespace {
 
@@ -55,7 +57,7 @@ struct AudioReader::State {
   av::Input input;
   int index = -1;
   int video_index = -1;  // followed for its clock, where clocks jump
-  av::CodecContext decoder;
+  std::optional<av::Decoder> decoder;
   av::Packet packet = av::make_packet();
   Jumps jumps;
   bool jumping = false;
@@ -88,16 +90,8 @@ Result<AudioReader> AudioReader::open(ByteSource source, int stream, std::stop_t
     format->streams[i]->discard = i == best || i == state->video_index ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
 
   const AVStream& track = *format->streams[best];
-  const AVCodec* codec = avcodec_find_decoder(track.codecpar->codec_id);
-  if (codec == nullptr)
-    return fail(Code::kUnsupported,
-                fmt::format("{}: no decoder for {} audio", name, avcodec_get_name(track.codecpar->codec_id)));
-  state->decoder.reset(avcodec_alloc_context3(codec));
-  avcodec_parameters_to_context(state->decoder.get(), track.codecpar);
-  state->decoder->pkt_timebase = track.time_base;
-  state->decoder->thread_count = 1;
-  if (const int err = avcodec_open2(state->decoder.get(), codec, nullptr); err < 0)
-    return av::fail_av(err, fmt::format("{}: opening the {} decoder", name, codec->name));
+  SPOOL_ASSIGN(av::Decoder decoder, av::Decoder::open(*track.codecpar, track.time_base, {.name = name}));
+  state->decoder = std::move(decoder);
   return AudioReader(std::move(state));
 }
 
@@ -105,7 +99,7 @@ Result<std::optional<AudioReader::Decoded>> AudioReader::next() {
   State& s = *state_;
   for (;;) {
     auto frame = av::make_frame();
-    const int err = avcodec_receive_frame(s.decoder.get(), frame.get());
+    const int err = avcodec_receive_frame(s.decoder->get(), frame.get());
     if (err >= 0) {
       if (frame->nb_samples <= 0 || frame->sample_rate <= 0 || frame->ch_layout.nb_channels <= 0) continue;
       Decoded decoded{std::move(frame), std::nullopt, false};
@@ -124,9 +118,9 @@ Result<std::optional<AudioReader::Decoded>> AudioReader::next() {
     SPOOL_ASSIGN(const bool more, s.input.read(*s.packet));
     if (!more) {
       s.draining = true;
-      avcodec_send_packet(s.decoder.get(), nullptr);
+      avcodec_send_packet(s.decoder->get(), nullptr);
     } else if (s.packet->stream_index == s.index) {
-      if (avcodec_send_packet(s.decoder.get(), s.packet.get()) < 0) ++s.damaged;
+      if (avcodec_send_packet(s.decoder->get(), s.packet.get()) < 0) ++s.damaged;
     } else if (s.packet->stream_index == s.video_index && s.packet->dts != AV_NOPTS_VALUE) {
       const double tick = av_q2d(s.input.get()->streams[s.video_index]->time_base);
       s.jumps.video(double(s.packet->dts) * tick, double(s.packet->duration) * tick);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "av/decoder.h"
+
 extern "C" {
 #include <libavutil/display.h>
 #include <libavutil/dovi_meta.h>
@@ -159,27 +161,15 @@ Result<Picture> describe_picture(AVFormatContext& input, int index, const std::s
                                  std::int64_t most_pixels) {
   const AVStream& stream = *input.streams[index];
   const AVCodecParameters& parameters = *stream.codecpar;
-  if (static_cast<std::int64_t>(parameters.width) * parameters.height > most_pixels)
-    return fail(Code::kLimitExceeded, fmt::format("{}: {}x{} pixels are more than the {} that are allowed",
-                                                  name, parameters.width, parameters.height, most_pixels));
   SPOOL_TRY(refuse_dolby_vision_5(stream, name));
-  const AVCodec* codec = avcodec_find_decoder(parameters.codec_id);
-  if (codec == nullptr)
-    return fail(Code::kUnsupported, fmt::format("{}: no decoder for its video ({})", name,
-                                                avcodec_get_name(parameters.codec_id)));
-  const av::CodecContext decoder(avcodec_alloc_context3(codec));
-  if (const int err = avcodec_parameters_to_context(decoder.get(), &parameters); err < 0)
-    return av::fail_av(err, name);
-  decoder->thread_count = 1;
-  decoder->max_pixels = most_pixels;
-  if (const int err = avcodec_open2(decoder.get(), codec, nullptr); err < 0) return av::fail_av(err, name);
-
+  SPOOL_ASSIGN(const av::Decoder decoder,
+               av::Decoder::open(parameters, stream.time_base, {.most_pixels = most_pixels, .name = name}));
   Picture picture = described_by_container(stream);
-  picture.codec = codec->name;
-  SPOOL_ASSIGN(const int seen, look_at_frames(input, stream, *decoder, picture));
+  picture.codec = decoder.get()->codec->name;
+  SPOOL_ASSIGN(const int seen, look_at_frames(input, stream, *decoder.get(), picture));
   if (seen == 0)
     return fail(Code::kCorruptInput,
-                fmt::format("{}: none of its video ({}) can be decoded", name, codec->name));
+                fmt::format("{}: none of its video ({}) can be decoded", name, picture.codec));
   return picture;
 }
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <optional>
 
+#include "av/decoder.h"
 #include "av/input.h"
 
 namespace spool::media {
@@ -375,14 +376,8 @@ Result<std::vector<Cue>> read_subtitles(ByteSource source, int stream, double be
     return fail(Code::kUnsupported,
                 fmt::format("{}: the subtitles in stream {} are pictures ({}) and cannot become text", name,
                             stream, codec_name));
-  const AVCodec* codec = avcodec_find_decoder(track.codecpar->codec_id);
-  if (codec == nullptr)
-    return fail(Code::kUnsupported, fmt::format("{}: no decoder for {} subtitles", name, codec_name));
-  av::CodecContext decoder(avcodec_alloc_context3(codec));
-  avcodec_parameters_to_context(decoder.get(), track.codecpar);
-  decoder->pkt_timebase = track.time_base;
-  if (const int err = avcodec_open2(decoder.get(), codec, nullptr); err < 0)
-    return av::fail_av(err, fmt::format("{}: opening the {} decoder", name, codec_name));
+  SPOOL_ASSIGN(const av::Decoder decoder,
+               av::Decoder::open(*track.codecpar, track.time_base, {.name = name}));
   for (int i = 0; i < static_cast<int>(format->nb_streams); ++i)
     if (i != stream) format->streams[i]->discard = AVDISCARD_ALL;
 
