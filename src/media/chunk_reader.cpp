@@ -15,14 +15,20 @@ Result<ChunkReader> ChunkReader::open(const ByteSource& source, const Film& film
   SPOOL_ASSIGN(av::Input input, av::Input::open(source, {stop, !told}));
   if (static_cast<unsigned>(film.picture.stream) >= input.get()->nb_streams)
     return fail(Code::kCorruptInput, fmt::format("{}: it has changed since it was planned", source.name));
-  ChunkReader reader(std::move(input), film, chunk, reach);
-  SPOOL_TRY(reader.open_decoder());
+  const AVCodecParameters& parameters = *input.get()->streams[film.picture.stream]->codecpar;
+  const Ratio base = film.clock.time_base;
+  SPOOL_ASSIGN(av::Decoder decoder,
+               av::Decoder::open(parameters, {static_cast<int>(base.num), static_cast<int>(base.den)},
+                                 {.reorder = film.picture.delay, .name = source.name}));
+  ChunkReader reader(std::move(input), std::move(decoder), film, chunk, reach);
   SPOOL_TRY(reader.seek());
   return reader;
 }
 
-ChunkReader::ChunkReader(av::Input input, const Film& film, const Chunk& chunk, std::int64_t reach)
+ChunkReader::ChunkReader(av::Input input, av::Decoder decoder, const Film& film, const Chunk& chunk,
+                         std::int64_t reach)
     : input_(std::move(input)),
+      decoder_(std::move(decoder)),
       clock_(film.clock),
       picture_(film.picture),
       seek_(chunk.seek),
@@ -37,24 +43,6 @@ ChunkReader::ChunkReader(av::Input input, const Film& film, const Chunk& chunk, 
       frame_(av::make_frame()) {
   for (unsigned i = 0; i < input_.get()->nb_streams; ++i)
     if (static_cast<int>(i) != picture_.stream) input_.get()->streams[i]->discard = AVDISCARD_ALL;
-}
-
-Result<void> ChunkReader::open_decoder() {
-  const AVCodecParameters& parameters = *input_.get()->streams[picture_.stream]->codecpar;
-  const AVCodec* codec = avcodec_find_decoder(parameters.codec_id);
-  if (codec == nullptr)
-    return fail(Code::kUnsupported, fmt::format("{}: no decoder for its video", input_.name()));
-  decoder_.reset(avcodec_alloc_context3(codec));
-  if (const int err = avcodec_parameters_to_context(decoder_.get(), &parameters); err < 0)
-    return av::fail_av(err, input_.name());
-  // One thread: chunks run side by side already, and damaged frames come out the same each time.
-  decoder_->thread_count = 1;
-  // What the scan learned about reordering; a decoder that begins in the middle would otherwise drop frames.
-  decoder_->has_b_frames = std::max(decoder_->has_b_frames, picture_.delay);
-  decoder_->pkt_timebase = {static_cast<int>(clock_.time_base.num), static_cast<int>(clock_.time_base.den)};
-  if (const int err = avcodec_open2(decoder_.get(), codec, nullptr); err < 0)
-    return av::fail_av(err, input_.name());
-  return {};
 }
 
 Result<void> ChunkReader::seek() {
@@ -83,9 +71,10 @@ bool ChunkReader::retime(AVPacket& packet) {
   return true;
 }
 
-// Frames shown before `last_` are all decoded before any packet whose decode time is later than that.
+// Frames shown before `last_` are all decoded before any packet whose decode time is later than that. Where
+// clocks jump (transport and program streams) a packet may be half a frame: they are not counted.
 bool ChunkReader::all_sent(const AVPacket& packet) const {
-  if (owned_sent_ >= owned_ && last_ == end_) return true;
+  if (!clock_.jumps && std::ssize(owned_sent_) >= owned_ && last_ == end_) return true;
   return packet.dts != AV_NOPTS_VALUE && clock_.tick(packet.dts) >= last_;
 }
 
@@ -97,8 +86,10 @@ Result<void> ChunkReader::feed() {
     const std::int64_t pts = packet_->pts;
     const std::int64_t tick = pts == AV_NOPTS_VALUE ? first_ : clock_.tick(pts);
     // On the way to the chunk, what nothing refers to need not be decoded.
-    decoder_->skip_frame = tick < first_ ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
-    if (pts != AV_NOPTS_VALUE && tick >= begin_ && tick < end_) ++owned_sent_;
+    decoder_.get()->skip_frame = tick < first_ ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
+    if (pts != AV_NOPTS_VALUE && tick >= begin_ && tick < end_ &&
+        is_shown(*input_.get()->streams[picture_.stream], *packet_))
+      owned_sent_.insert(tick);
     const bool last = all_sent(*packet_);
     // A packet that cannot be decoded leaves a hole; whoever places the frames sees it.
     if (avcodec_send_packet(decoder_.get(), packet_.get()) < 0) hurt_from_ = std::min(hurt_from_, tick);

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <set>
 #include <stop_token>
 
+#include "av/decoder.h"
 #include "av/handles.h"
 #include "av/input.h"
 #include "base/error.h"
@@ -30,14 +32,14 @@ class ChunkReader {
   [[nodiscard]] Result<Decoded> next();
 
  private:
-  ChunkReader(av::Input input, const Film& film, const Chunk& chunk, std::int64_t reach);
-  Result<void> open_decoder();
+  ChunkReader(av::Input input, av::Decoder decoder, const Film& film, const Chunk& chunk, std::int64_t reach);
   Result<void> seek();
   Result<void> feed();            // one packet, or the end, into the decoder
   bool retime(AVPacket& packet);  // false: the packet is not wanted
   [[nodiscard]] bool all_sent(const AVPacket& packet) const;
 
   av::Input input_;
+  av::Decoder decoder_;
   SourceClock clock_;
   Picture picture_;
   std::optional<Keyframe> seek_;
@@ -46,14 +48,13 @@ class ChunkReader {
   std::int64_t last_ = 0;
   std::int64_t begin_ = 0;  // owned: [begin_, end_)
   std::int64_t end_ = 0;
-  std::int64_t owned_ = 0;  // frames
-  std::int64_t owned_sent_ = 0;
+  std::int64_t owned_ = 0;             // frames
+  std::set<std::int64_t> owned_sent_;  // ticks: two packets with one time are one frame
   std::int64_t last_tick_ = 0;
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
   std::int64_t hurt_from_ = kNever;  // until the next keyframe that is shown later
   bool draining_ = false;
   bool synchronised_ = false;  // a keyframe was met
-  av::CodecContext decoder_;
   av::Packet packet_;
   av::Frame frame_;
 };

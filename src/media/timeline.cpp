@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "av/input.h"
+#include "media/field_pairs.h"
 
 extern "C" {
 #include <libavutil/mathematics.h>
@@ -33,6 +34,12 @@ std::int64_t SourceClock::source_pts(std::int64_t tick) const {
 double SourceClock::source_seconds(std::int64_t tick) const {
   return static_cast<double>(zero) * time_base.value() +
          static_cast<double>(tick + origin) / static_cast<double>(timescale);
+}
+
+bool is_shown(const AVStream& stream, const AVPacket& packet) {
+  if ((packet.flags & AV_PKT_FLAG_DISCARD) != 0) return false;
+  if (stream.codecpar->codec_id == AV_CODEC_ID_VP8 && packet.size > 0) return (packet.data[0] >> 4 & 1) != 0;
+  return true;
 }
 
 namespace {
@@ -83,19 +90,13 @@ bool is_matroska(const AVFormatContext& format) {
   return std::strstr(format.iformat->name, "matroska") != nullptr;
 }
 
-// VP8 may hold frames that are only referred to, in packets of their own (RFC 6386 9.1: show_frame).
-bool is_shown(const AVStream& stream, const AVPacket& packet) {
-  if ((packet.flags & AV_PKT_FLAG_DISCARD) != 0) return false;
-  if (stream.codecpar->codec_id == AV_CODEC_ID_VP8 && packet.size > 0) return (packet.data[0] >> 4 & 1) != 0;
-  return true;
-}
-
 Result<std::vector<ScannedPacket>> scan_packets(av::Input& input, const AVStream& stream,
                                                 const SourceClock& clock, bool seek_by_bytes,
                                                 bool stored_times, const ScanOptions& options) {
   for (unsigned i = 0; i < input.get()->nb_streams; ++i)
     if (static_cast<int>(i) != stream.index) input.get()->streams[i]->discard = AVDISCARD_ALL;
   ClockRepair repair(clock.jumps, clock.time_base);
+  FieldPairs fields(stream);
   const av::Packet packet = av::make_packet();
   const std::string_view format = input.get()->iformat->name;
   const bool seeks_by_pts = format.find("mp4") != format.npos || format.find("matroska") != format.npos;
@@ -124,6 +125,7 @@ Result<std::vector<ScannedPacket>> scan_packets(av::Input& input, const AVStream
       if (scanned.pts != AV_NOPTS_VALUE) scanned.pts += offset;
       if (scanned.dts != AV_NOPTS_VALUE) scanned.dts += offset;
     }
+    if (!stored_times && fields.is_second(*packet)) continue;
     // A keyframe that is not shown (before an edit's start) is still a place to begin.
     if (!is_shown(stream, *packet)) {
       if (!scanned.key) continue;
@@ -162,6 +164,17 @@ std::int64_t last_step(const std::vector<ScannedPacket>& packets, const Timeline
   const auto& pts = timeline.pts;
   if (pts.size() > 1) return pts.back() - pts[pts.size() - 2];
   return timeline.clock.timescale / 25;
+}
+
+// RFC 8216 section 4.3.4.2 declares the highest rate, and decoders must keep up with it.
+Ratio highest_rate_of(const Timeline& timeline) {
+  if (timeline.constant_rate()) return timeline.rate;
+  std::int64_t step = timeline.end - timeline.pts.back();
+  for (std::size_t i = 1; i < timeline.pts.size(); ++i)
+    step = std::min(step, timeline.pts[i] - timeline.pts[i - 1]);
+  step = std::max({step, timeline.clock.timescale / kHighestRate, std::int64_t{1}});
+  const std::int64_t divisor = std::gcd(timeline.clock.timescale, step);
+  return {timeline.clock.timescale / divisor, step / divisor};
 }
 
 std::int64_t reorder_of(const std::vector<ScannedPacket>& packets, const Timeline& timeline) {
@@ -240,6 +253,7 @@ Result<Timeline> timeline_of(Picture picture, SourceClock clock, std::vector<Sca
         std::max<std::int64_t>(1, std::gcd(frames * timeline.clock.timescale, timeline.end));
     timeline.rate = {frames * timeline.clock.timescale / divisor, timeline.end / divisor};
   }
+  timeline.highest_rate = highest_rate_of(timeline);
   add_keyframes(packets, timeline);
   timeline.reorder = reorder_of(packets, timeline);
   return timeline;

@@ -42,11 +42,16 @@ struct Keyframe {
   bool operator==(const Keyframe&) const = default;
 };
 
+// Frames a second. A shorter step between two frames of a variable rate is jitter of whoever took their
+// times.
+inline constexpr std::int64_t kHighestRate = 120;
+
 struct Timeline {
   Picture picture;
   std::string format;  // libavformat's name
   SourceClock clock;
   Ratio rate;                       // exact at a constant rate, else the average
+  Ratio highest_rate;               // by the shortest step between two frames; not above kHighestRate
   std::vector<std::int64_t> pts;    // of every frame, ticks, strictly increasing; the first is 0
   std::int64_t end = 0;             // when the last frame's time is over
   std::vector<Keyframe> keyframes;  // by pts
@@ -69,6 +74,10 @@ struct ScanOptions {
 // The same for a source that is open already, at its start; some of `described` is read.
 [[nodiscard]] Result<Timeline> scan_timeline(const ByteSource& source, av::Input& described,
                                              std::stop_token stop, const ScanOptions& options = {});
+
+// Whether a packet holds a frame that is shown. VP8 may hold frames that are only referred to, in packets of
+// their own (RFC 6386 9.1: show_frame).
+[[nodiscard]] bool is_shown(const AVStream& stream, const AVPacket& packet);
 
 // One packet, as far as a timeline cares. Times as stored, repaired; AV_NOPTS_VALUE where there is none.
 struct ScannedPacket {
