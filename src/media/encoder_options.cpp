@@ -115,8 +115,8 @@ Result<av::CodecContext> open_encoder(const Film& film, const PlannedRung& rung)
   options.set(hevc ? "x265-params" : "x264-params", hevc ? kX265Parameters : kX264Parameters);
   if (!hevc) {
     options.set("profile", "high");
-    encoder->level =
-        h264_level(rung.size, film.rate.value(), rung.rung.max_bits_per_second, rung.rung.buffer_bits);
+    encoder->level = h264_level(rung.size, film.highest_rate.value(), rung.rung.max_bits_per_second,
+                                rung.rung.buffer_bits);
   }
   if (const int err = avcodec_open2(encoder.get(), codec, options.out()); err < 0)
     return av::fail_av(err, fmt::format("{} {}x{}", name, rung.size.width, rung.size.height));

@@ -259,6 +259,7 @@ Result<FilmPlan> plan_film(const Timeline& timeline, const Ladder& ladder, Speed
   plan.film.format = timeline.format;
   plan.film.clock = timeline.clock;
   plan.film.rate = timeline.rate;
+  plan.film.highest_rate = timeline.highest_rate;
   plan.film.speed = speed;
   plan.film.rungs = planned_rungs(ladder, timeline.picture.shown());
   if (plan.film.rungs.empty()) return fail(Code::kInvalidArgument, "the ladder has no rungs");

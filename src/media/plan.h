@@ -36,6 +36,7 @@ struct Film {
   std::string format;  // of the container
   SourceClock clock;   // all times below are its ticks
   Ratio rate;
+  Ratio highest_rate;  // Timeline::highest_rate
   Speed speed = Speed::kFast;
   std::int64_t decode_shift = 0;   // D: a sample's dts is the i-th smallest pts minus D (the track's `shift`)
   std::vector<PlannedRung> rungs;  // highest first

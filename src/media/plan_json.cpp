@@ -108,6 +108,7 @@ Film film_from(const Json& j) {
   j.at("format").get_to(film.format);
   film.clock = clock_from(j.at("clock"));
   film.rate = ratio_from(j.at("rate"));
+  film.highest_rate = ratio_from(j.at("highest_rate"));
   film.speed = j.at("speed").get<std::string>() == "balanced" ? Speed::kBalanced : Speed::kFast;
   j.at("decode_shift").get_to(film.decode_shift);
   return film;
@@ -147,6 +148,7 @@ Json to_json(const Film& film) {
           {"format", film.format},
           {"clock", to_json(film.clock)},
           {"rate", to_json(film.rate)},
+          {"highest_rate", to_json(film.highest_rate)},
           {"speed", film.speed == Speed::kBalanced ? "balanced" : "fast"},
           {"decode_shift", film.decode_shift},
           {"rungs", std::move(rungs)}};
