@@ -131,6 +131,31 @@ AudioWindow window_of(const AudioTask& task, double first_seconds, int rate) {
 
 namespace {
 
+// Where packets did not decode: from the end of the sound before them to the beginning of the next.
+class DamageLog {
+ public:
+  explicit DamageLog(double begin_seconds) : begin_(begin_seconds) {}
+
+  // `packets` were damaged until now; sound was decoded of [seconds, until).
+  void decoded(double seconds, double until, std::int64_t packets) {
+    ended(seconds, packets);
+    end_ = until;
+  }
+  // Nothing was until then.
+  void ended(double seconds, std::int64_t packets) {
+    const double from = std::max(0.0, end_ - begin_), to = std::max(from, seconds - begin_);
+    if (packets > packets_ && to > 0) damage_.push_back({from, to});
+    packets_ = packets;
+  }
+  std::vector<DamagedSound> stretches() && { return std::move(damage_); }
+
+ private:
+  double begin_;
+  double end_ = begin_;
+  std::int64_t packets_ = 0;
+  std::vector<DamagedSound> damage_;
+};
+
 Error nothing_left(const AudioTask& task, double seconds, const std::string& name) {
   if (task.from_seconds == 0)
     return {Code::kCorruptInput, fmt::format("{}: its audio track has no sound in the film's time", name)};
@@ -162,16 +187,20 @@ Result<AudioReport> encode_audio(ByteSource source, const AudioTask& task, const
   const AudioWindow window = window_of(task, first_seconds, shape.rate);
   const std::int64_t most = window.most;
   AudioPlacement placement(shape, window.begin_seconds);
+  DamageLog damage(window.begin_seconds);
   const auto film = [&](double seconds) { return std::llround(seconds * shape.rate); };
   for (auto decoded = std::move(first); decoded && placement.placed() < most;) {
     if (stop.stop_requested())
       return fail(Code::kCancelled, fmt::format("{}: stopped while encoding audio", name));
     SPOOL_TRY(placement.add(*decoded));
-    decoded_until = decoded->seconds.value_or(decoded_until) +
-                    double(decoded->frame->nb_samples) / decoded->frame->sample_rate;
+    const double begins = decoded->seconds.value_or(decoded_until);
+    decoded_until = begins + double(decoded->frame->nb_samples) / decoded->frame->sample_rate;
+    damage.decoded(begins, decoded_until, reader.damaged_packets());
     if (placement.placed() < most) SPOOL_TRY(encoding.drain(placement, false));
     if (sink.progress) sink.progress(reader.fraction());
     SPOOL_ASSIGN(decoded, reader.next());
+    if (!decoded)
+      damage.ended(window.begin_seconds + task.film_seconds.value_or(0), reader.damaged_packets());
   }
   const std::int64_t film_end = task.film_seconds ? film(*task.film_seconds) : 0;
   const bool short_of = task.film_seconds && placement.placed() < film(*task.film_seconds - kFillUpSeconds);
@@ -182,7 +211,7 @@ Result<AudioReport> encode_audio(ByteSource source, const AudioTask& task, const
   SPOOL_ASSIGN(report.samples, encoding.finish());
   report.filled = placement.filled();
   report.cut_seconds = placement.cut_seconds();
-  report.damaged_packets = reader.damaged_packets();
+  report.damage = std::move(damage).stretches();
   return report;
 }
 

@@ -65,11 +65,17 @@ struct AudioSink {
   std::function<void(double fraction)> progress;  // may be empty
 };
 
+// A stretch that could not be decoded, on the presentation's clock.
+struct DamagedSound {
+  double from_seconds = 0;
+  double to_seconds = 0;
+};
+
 struct AudioReport {
   std::int64_t samples = 0;  // without priming
   std::vector<SilenceFilled> filled;
   double cut_seconds = 0;  // overlaps that were cut away
-  std::int64_t damaged_packets = 0;
+  std::vector<DamagedSound> damage;
 };
 
 // Errors: kUnsupported (no such track), kCorruptInput (not one sample could be decoded), kInvalidArgument (a

@@ -68,13 +68,7 @@ class Placement {
 
   void note(std::int64_t position) {
     if (!damage_.empty() && pts(position) < damage_.back().to) return;
-    const std::int64_t to = position + 1 < chunk_.frames ? pts(position + 1) : chunk_.end;
-    if (!damage_.empty() && damage_.back().to == pts(position)) {
-      damage_.back().to = to;
-      ++damage_.back().frames;
-    } else {
-      damage_.push_back({pts(position), to, 1});
-    }
+    add_damaged_frame(damage_, pts(position), position + 1 < chunk_.frames ? pts(position + 1) : chunk_.end);
   }
 
   Result<void> fill(std::int64_t until) {

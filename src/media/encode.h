@@ -14,18 +14,11 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "media/damage.h"
 #include "media/plan.h"
 #include "media/rung_encoder.h"
 
 namespace spool::media {
-
-// A stretch of the film that the source did not have, or had damaged. Ticks; half-open.
-struct Damage {
-  std::int64_t from = 0;
-  std::int64_t to = 0;
-  std::int64_t frames = 0;
-  bool operator==(const Damage&) const = default;
-};
 
 struct ChunkOutput {
   std::int64_t frames = 0;          // of each rung

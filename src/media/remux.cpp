@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <set>
 
 #include "av/input.h"
 #include "media/nal.h"
@@ -183,11 +184,26 @@ Result<av::Input> open_stream(ByteSource source, int stream, std::stop_token sto
   return input;
 }
 
+bool is_idr(std::span<const std::byte> sample) {
+  const auto units = units_of(sample);
+  return units && std::ranges::any_of(*units, [](const auto& unit) { return type_of(unit) == kIdr; });
+}
+
+// Units that fit, begin with forbidden_zero_bit (ITU-T H.264 7.4.1), and hold a slice: types 1 to 5.
+bool looks_whole(const AVPacket& packet) {
+  const auto units = units_of(bytes_of(packet.data, packet.size));
+  if ((packet.flags & AV_PKT_FLAG_CORRUPT) != 0 || !units) return false;
+  const auto forbidden = [](const auto& unit) { return (std::to_integer<int>(unit[0]) & 0x80) != 0; };
+  const auto slice = [](const auto& unit) { return type_of(unit) >= 1 && type_of(unit) <= kIdr; };
+  return std::ranges::none_of(*units, forbidden) && std::ranges::any_of(*units, slice);
+}
+
 // The packets of one segment, in decode order, until its bytes are written.
 class OpenSegment {
  public:
   void add(av::Packet packet, std::int64_t pts, bool idr) {
     views_.push_back({pts, 0, 0, idr, bytes_of(packet->data, packet->size)});
+    if (!looks_whole(*packet)) damaged_.insert(pts);
     packets_.push_back(std::move(packet));
   }
   [[nodiscard]] bool empty() const { return views_.empty(); }
@@ -204,21 +220,25 @@ class OpenSegment {
       if (view.pts < view.dts || view.duration <= 0)
         return fail(Code::kUnsupported, fmt::format("the frame at tick {} is out of its order", view.pts));
     }
+    for (const std::int64_t pts : damaged_) {
+      const auto next = std::ranges::upper_bound(sorted, pts);
+      add_damaged_frame(damage_, pts, next == sorted.end() ? end : *next);
+    }
     auto segment = cmaf_segment(track, true, sequence, views_);
     views_.clear();
     packets_.clear();
+    damaged_.clear();
     return segment;
   }
+  // Of all segments that were closed.
+  std::vector<Damage> damage() && { return std::move(damage_); }
 
  private:
   std::vector<av::Packet> packets_;
   std::vector<SampleView> views_;
+  std::set<std::int64_t> damaged_;
+  std::vector<Damage> damage_;
 };
-
-bool is_idr(std::span<const std::byte> sample) {
-  const auto units = units_of(sample);
-  return units && std::ranges::any_of(*units, [](const auto& unit) { return type_of(unit) == kIdr; });
-}
 
 }  // namespace
 
@@ -330,8 +350,8 @@ Result<void> begin(const Stretch& stretch, const RemuxTask& task, const CmafTrac
 
 }  // namespace
 
-Result<void> remux_video(ByteSource source, const RemuxTask& task, const RemuxSink& sink,
-                         std::stop_token stop) {
+Result<std::vector<Damage>> remux_video(ByteSource source, const RemuxTask& task, const RemuxSink& sink,
+                                        std::stop_token stop) {
   const std::string name = source.name;
   if (task.borders.empty() || task.end <= task.borders.back())
     return fail(Code::kInvalidArgument, fmt::format("{}: nothing to remux", name));
@@ -368,7 +388,8 @@ Result<void> remux_video(ByteSource source, const RemuxTask& task, const RemuxSi
   }
   if (open.empty() || index + 1 != task.borders.size())
     return fail(Code::kCorruptInput, fmt::format("{}: ends before its last segment", name));
-  return deliver();
+  SPOOL_TRY(deliver());
+  return std::move(open).damage();
 }
 
 }  // namespace spool::media

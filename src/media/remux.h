@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "media/audio.h"
 #include "media/cmaf.h"
+#include "media/damage.h"
 #include "media/timeline.h"
 
 namespace spool::media {
@@ -64,10 +65,12 @@ struct RemuxSink {
   std::function<void(double fraction)> progress = {};
 };
 
-// One sequential read. Errors: kUnsupported when a frame breaks what the plan assumed, naming it;
-// kCorruptInput when the source ends before the stretch does; kCancelled.
-[[nodiscard]] Result<void> remux_video(ByteSource source, const RemuxTask& task, const RemuxSink& sink,
-                                       std::stop_token stop);
+// One sequential read. Gives the frames that are damaged as far as can be seen without decoding (the demuxer
+// says so, or their NAL units make no sense); they are packaged as they are. Errors: kUnsupported when a
+// frame breaks what the plan assumed, naming it; kCorruptInput when the source ends before the stretch does;
+// kCancelled.
+[[nodiscard]] Result<std::vector<Damage>> remux_video(ByteSource source, const RemuxTask& task,
+                                                      const RemuxSink& sink, std::stop_token stop);
 
 // AAC-LC with at most two channels (or `keep_channels`), at 44.1 or 48 kHz and no more than
 // `bits_per_second`, without gaps or drift, from the film's first moment on, and as long as the film: empty.

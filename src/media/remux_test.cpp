@@ -77,6 +77,7 @@ TEST_F(Remux, EveryFrameIsTheSourcesAtItsTime) {
       EXPECT_EQ(*read, task);
       const auto done = remux_video(source(path), *read, sink, {});
       ASSERT_TRUE(done) << done.error().message;
+      EXPECT_TRUE(done->empty()) << "nothing is damaged";
     }
     out.close();
     ASSERT_EQ(segments.size(), 3u);

@@ -19,14 +19,19 @@ using media::Rendition;
 
 constexpr std::size_t kMostDamage = 1000;
 
-// Where the source was damaged, over all chunks; a rung's chunk of its own reports what its twin does too.
+// [{"track", "from", "to", "frames"}], in seconds, over all children. The video that is encoded is one track:
+// a rung's chunk of its own reports what its twin does too.
 Json damage_of(const std::vector<ChildResult>& children) {
   Json all = Json::array();
   for (const ChildResult& child : children) {
-    if (!child.result.contains("damage")) continue;
-    for (const Json& stretch : child.result.at("damage"))
+    const std::string track = child.kind == "transcode.chunk"   ? "video"
+                              : child.kind == "transcode.remux" ? child.args.value("name", "video")
+                                                                : child.name;
+    for (Json& stretch : to_json(damage_from_json(child.result))) {
+      stretch["track"] = track;
       if (all.size() < kMostDamage && std::find(all.begin(), all.end(), stretch) == all.end())
-        all.push_back(stretch);
+        all.push_back(std::move(stretch));
+    }
   }
   return all;
 }

@@ -114,12 +114,10 @@ Result<Json> run(Attempt& attempt) {
     normalised.notes.push_back(fmt::format("{} was remuxed: it is the source's own sound", made.name));
 
   made.complete = true;
-  Json filled = Json::array();
-  for (const media::SilenceFilled& gap : report.filled)
-    if (filled.size() < 100) filled.push_back({gap.at_seconds, gap.seconds});
+  std::vector<DamagedStretch> damage;
+  for (const media::DamagedSound& d : report.damage) damage.push_back({d.from_seconds, d.to_seconds});
   return Json{{"renditions", {to_json(made)}},
-              {"silence_filled", std::move(filled)},
-              {"damaged_packets", report.damaged_packets},
+              {"damage", to_json(damage)},
               {"loudness", std::move(normalised.told)},
               {"notes", std::move(normalised.notes)}};
 }

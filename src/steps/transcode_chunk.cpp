@@ -58,7 +58,7 @@ Result<Json> run(Attempt& attempt) {
     if (!m.name.empty()) renditions.push_back(to_json(m));
   return Json{{"renditions", std::move(renditions)},
               {"frames", output.frames},
-              {"damage", media::to_json(output.damage)}};
+              {"damage", to_json(in_seconds(output.damage, task.film.clock.timescale))}};
 }
 
 }  // namespace

@@ -42,8 +42,17 @@ Result<Json> run(Attempt& attempt) {
     return attempt.checkpoint({{"renditions", {to_json(made)}}});
   };
   sink.progress = [&](double fraction) { attempt.progress(fraction); };
-  SPOOL_TRY(media::remux_video(std::move(source), task, sink, attempt.stop_token()));
-  return Json{{"renditions", {to_json(made)}}};
+  SPOOL_ASSIGN(const std::vector<media::Damage> damage,
+               media::remux_video(std::move(source), task, sink, attempt.stop_token()));
+  Json notes = Json::array();
+  if (!damage.empty())
+    notes.push_back(
+        fmt::format("damaged frames of {} were passed on as they are, from {:.3f} s on; "
+                    "without remuxing they are concealed",
+                    made.name, in_seconds(damage, task.clock.timescale).front().from));
+  return Json{{"renditions", {to_json(made)}},
+              {"damage", to_json(in_seconds(damage, task.clock.timescale))},
+              {"notes", std::move(notes)}};
 }
 
 }  // namespace

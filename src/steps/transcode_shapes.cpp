@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
+#include <cmath>
 
 #include "media/probe.h"
 
@@ -16,6 +18,8 @@ constexpr std::int64_t kMostTicks = std::int64_t{1}
                                     << 42;    // of one segment, or bytes: a sum of 2^20 of them fits
 constexpr double kLongestFilm = 1000 * 3600;  // seconds
 constexpr std::size_t kMostNotes = 100;
+constexpr std::size_t kMostDamage = 1000;  // stretches
+constexpr double kMostFrames = 1e9;
 
 std::string_view kind_name(Rendition::Kind kind) {
   switch (kind) {
@@ -244,6 +248,40 @@ Result<std::vector<double>> borders_from_json(const Json& args) {
   }
   if (borders.empty()) return bad();
   return borders;
+}
+
+std::vector<DamagedStretch> in_seconds(const std::vector<media::Damage>& damage, std::int64_t timescale) {
+  const auto scale = static_cast<double>(timescale);
+  std::vector<DamagedStretch> out;
+  for (const media::Damage& d : damage)
+    out.push_back({static_cast<double>(d.from) / scale, static_cast<double>(d.to) / scale, d.frames});
+  return out;
+}
+
+Json to_json(const std::vector<DamagedStretch>& damage) {
+  const auto milliseconds = [](double seconds) { return std::round(1000 * seconds) / 1000; };
+  Json list = Json::array();
+  for (const DamagedStretch& d : damage) {
+    if (list.size() == kMostDamage) break;
+    list.push_back({{"from", milliseconds(d.from)}, {"to", milliseconds(d.to)}});
+    if (d.frames > 0) list.back()["frames"] = d.frames;
+  }
+  return list;
+}
+
+std::vector<DamagedStretch> damage_from_json(const Json& result) {
+  std::vector<DamagedStretch> damage;
+  if (!result.is_object() || !result.contains("damage") || !result["damage"].is_array()) return damage;
+  for (const Json& item : result["damage"]) {
+    const auto number = [&](const char* key) {
+      return item.is_object() && item.contains(key) && item[key].is_number() ? item[key].get<double>() : -1;
+    };
+    const double from = number("from"), to = number("to"), frames = std::max(0.0, number("frames"));
+    const bool sensible = from >= 0 && to >= from && to < kLongestFilm && frames < kMostFrames;
+    if (sensible && damage.size() < kMostDamage)
+      damage.push_back({from, to, static_cast<std::int64_t>(frames)});
+  }
+  return damage;
 }
 
 std::vector<std::string> notes_from_json(const Json& result) {

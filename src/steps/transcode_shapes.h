@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "media/damage.h"
 #include "media/packaging.h"
 
 namespace spool::steps {
@@ -60,6 +61,18 @@ inline constexpr char kMp4Name[] = "video.mp4";  // video and audio, when there 
 inline constexpr char kM4aName[] = "audio.m4a";  // audio, when there is audio
 [[nodiscard]] Json to_json(const Mp4Task& task);
 [[nodiscard]] Result<Mp4Task> mp4_task_from_json(const Json& value);
+
+// A stretch of the film where the source was damaged, in seconds from the film's first moment.
+struct DamagedStretch {
+  double from = 0;
+  double to = 0;
+  std::int64_t frames = 0;  // of video; 0: sound
+};
+[[nodiscard]] std::vector<DamagedStretch> in_seconds(const std::vector<media::Damage>& damage,
+                                                     std::int64_t timescale);
+[[nodiscard]] Json to_json(const std::vector<DamagedStretch>& damage);
+// {"damage": [...]} of a child's result: what makes no sense is left out.
+[[nodiscard]] std::vector<DamagedStretch> damage_from_json(const Json& result);
 
 // {"borders": [...]} of a track's args: where the film's segments begin, in seconds, rising from 0.
 [[nodiscard]] Result<std::vector<double>> borders_from_json(const Json& args);

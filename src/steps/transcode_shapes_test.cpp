@@ -77,6 +77,23 @@ TEST(TranscodeShapes, AHostileReportIsRefused) {
   EXPECT_FALSE(all_made_from_json({{"renditions", {1}}}));
 }
 
+TEST(TranscodeShapes, DamageGoesThereAndBackInSecondsAndWhatMakesNoSenseIsLeftOut) {
+  const Json told = to_json(in_seconds({{90000, 180000, 25}, {270000, 273600, 1}}, 90000));
+  EXPECT_EQ(told, Json::parse(
+                      R"([{"from": 1.0, "to": 2.0, "frames": 25}, {"from": 3.0, "to": 3.04, "frames": 1}])"));
+  EXPECT_EQ(to_json(damage_from_json({{"damage", told}})), told);
+  EXPECT_EQ(to_json(std::vector<DamagedStretch>{{0.5, 1.25, 0}}),
+            Json::parse(R"([{"from": 0.5, "to": 1.25}])"));
+  for (const char* hostile :
+       {R"({})", R"([])", R"({"damage": 5})", R"({"damage": [1, null, {}, []]})",
+        R"({"damage": [{"from": 2, "to": 1}, {"from": -1, "to": 1}, {"from": "a", "to": 1}]})",
+        R"({"damage": [{"from": 1, "to": 1e300}, {"from": 1, "to": 2, "frames": 1e300}]})"})
+    EXPECT_TRUE(damage_from_json(Json::parse(hostile)).empty()) << hostile;
+  Json many = Json::array();
+  for (int i = 0; i < 100'000; ++i) many.push_back({{"from", i}, {"to", i + 1}});
+  EXPECT_LE(damage_from_json({{"damage", many}}).size(), 1000U);
+}
+
 TEST(TranscodeShapes, APlanGoesThereAndBack) {
   TranscodePlan plan;
   plan.renditions.resize(2);
