@@ -40,11 +40,11 @@ Bandwidth bandwidth_of(const std::vector<Piece>& pieces, int target_seconds) {
     all_bytes += pieces[from].bytes;
     double length = 0;
     std::int64_t bytes = 0;
-    for (std::size_t to = from; to < pieces.size() && length + pieces[to].seconds <= 1.5 * target_seconds;
-         ++to) {
+    for (std::size_t to = from;
+         to < pieces.size() && length + pieces[to].seconds <= kLongestRun * target_seconds; ++to) {
       length += pieces[to].seconds;
       bytes += pieces[to].bytes;
-      if (length >= 0.5 * target_seconds)
+      if (length >= kShortestRun * target_seconds)
         result.peak =
             std::max(result.peak, static_cast<std::int64_t>(std::ceil(8.0 * double(bytes) / length)));
     }

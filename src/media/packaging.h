@@ -59,6 +59,7 @@ struct Rendition {
 [[nodiscard]] int target_duration(const std::vector<double>& segment_seconds);
 
 // Peak over any run of segments of 0.5 to 1.5 target durations (section 4.3.4.2), and the mean; bits/s.
+inline constexpr double kShortestRun = 0.5, kLongestRun = 1.5;
 struct Bandwidth {
   std::int64_t peak = 0;
   std::int64_t average = 0;

@@ -17,7 +17,10 @@ namespace {
 
 using media::Rendition;
 
-constexpr double kRemuxWeight = 0.2;  // of a second; a 720p second encoded at 25 fps weighs 23
+constexpr double kBitsOfSample = 8 * 16;  // in the boxes of a segment
+constexpr double kBitsOfGop = 8 * 400;    // two moofs
+constexpr int kMostChannels = 6;          // of the sound that is encoded
+constexpr double kRemuxWeight = 0.2;      // of a second; a 720p second encoded at 25 fps weighs 23
 
 struct Planner {
   const Json& args;
@@ -26,6 +29,7 @@ struct Planner {
   std::vector<NewJob> children = {};
   std::vector<double> borders = {};  // of segments, seconds
   std::size_t early = 0;             // children that stand right behind the first
+  bool remuxed = false;              // a rung of video is
   double audio_weight = 0;
   std::optional<double> begin_seconds = {};  // of the film on the source's clock
   double trimmed_seconds = 0;                // of the film, off its start
@@ -45,6 +49,7 @@ struct Planner {
     media::PlanOptions options;
     SPOOL_ASSIGN(const RemuxChoice remux, choose_remux(source, timeline, ladder, args, std::move(stop)));
     options.remuxed = remux.rung;
+    remuxed = remux.rung.has_value();
     if (!remux.note.empty()) plan.notes.push_back(remux.note);
     options.from_seconds = args.value("start", 0.0);
     if (args.contains("end")) options.until_seconds = args.at("end").get<double>();
@@ -91,15 +96,39 @@ struct Planner {
                                                     args.value("start", 0.0), args["end"].get<double>()));
   }
 
-  static Rendition video_rendition(const media::FilmPlan& film, const media::PlannedRung& rung) {
+  // No run of segments that is measured will be above it: what comes in meanwhile, what the buffer held (it
+  // begins half full in each chunk), and the boxes around each frame.
+  std::int64_t bandwidth_bound(const media::FilmPlan& film, const media::Rung& rung) const {
+    const auto scale = static_cast<double>(film.film.clock.timescale);
+    std::vector<int> chunk_begins;
+    for (const media::Chunk& chunk : film.chunks) chunk_begins.push_back(chunk.first_segment);
+    double buffers = 0;  // a second
+    for (std::size_t from = 0; from < film.borders.size(); ++from) {
+      double held = 1;
+      for (std::size_t to = from; to < film.borders.size(); ++to) {
+        const std::int64_t end = to + 1 < film.borders.size() ? film.borders[to + 1] : film.duration;
+        const double seconds = static_cast<double>(end - film.borders[from]) / scale;
+        if (seconds > media::kLongestRun * film.target_duration) break;
+        if (to > from && std::ranges::binary_search(chunk_begins, static_cast<int>(to))) held += 0.5;
+        const bool measured = seconds >= media::kShortestRun * film.target_duration;
+        if (measured || film.borders.size() == 1) buffers = std::max(buffers, held / seconds);
+      }
+    }
+    const double boxes = kBitsOfSample * film.film.highest_rate.value() + kBitsOfGop / ladder.gop_seconds;
+    return static_cast<std::int64_t>(static_cast<double>(rung.max_bits_per_second) + boxes +
+                                     buffers * static_cast<double>(rung.buffer_bits));
+  }
+
+  Rendition video_rendition(const media::FilmPlan& film, const media::PlannedRung& rung) const {
     Rendition r;
     r.kind = Rendition::Kind::kVideo;
     r.name = rung.rung.name;
     r.timescale = static_cast<std::uint32_t>(film.film.clock.timescale);
     r.width = rung.size.width;
     r.height = rung.size.height;
-    r.frame_rate = {static_cast<int>(film.film.rate.num), static_cast<int>(film.film.rate.den)};
-    r.bandwidth_bound = rung.rung.max_bits_per_second;
+    const media::Ratio rate = film.film.highest_rate;
+    r.frame_rate = {static_cast<int>(rate.num), static_cast<int>(rate.den)};
+    r.bandwidth_bound = bandwidth_bound(film, rung.rung);
     return r;
   }
 
@@ -124,9 +153,11 @@ struct Planner {
     return name;
   }
 
-  // Right behind the first chunk: playing begins when all that the master playlist names is there.
-  void add_early(NewJob job) {
-    const auto place = std::min<std::size_t>(children.size(), 1 + early++);
+  // Right behind the first chunk: playing begins when all that the master playlist names is there. `at_once`:
+  // in front of the others there.
+  void add_early(NewJob job, bool at_once = false) {
+    const auto place = std::min<std::size_t>(children.size(), at_once ? 1 : 1 + early);
+    ++early;
     children.insert(children.begin() + static_cast<std::ptrdiff_t>(place), std::move(job));
   }
 
@@ -141,6 +172,7 @@ struct Planner {
     r.channels = 2;
     r.sample_rate = 48000;
     r.bandwidth_bound = 2 * ladder.audio_bits_per_second;
+    if (args.value("surround", false)) r.bandwidth_bound *= kMostChannels / 2;
     Json task = {{"name", r.name},
                  {"stream", track.stream},
                  {"bits_per_second", ladder.audio_bits_per_second},
@@ -149,7 +181,7 @@ struct Planner {
                  {"cut", args.contains("end")},
                  {"borders", borders},
                  {"segment_seconds", ladder.segment_seconds},
-                 {"remux", remux_wanted(args)}};
+                 {"remux", remux_wanted(args) && (plan.segments == 0 || remuxed)}};
     if (args.contains("loudness")) task["loudness"] = args["loudness"];
     if (begin_seconds) {
       task["begin_seconds"] = *begin_seconds;
@@ -159,10 +191,7 @@ struct Planner {
       if (args.contains("end")) task["until_seconds"] = args["end"];
     }
     NewJob job = child("transcode.audio", r.name, std::move(task), std::max(audio_weight, 1.0));
-    if (track.is_default)
-      add_early(std::move(job));
-    else
-      children.push_back(std::move(job));
+    add_early(std::move(job), track.is_default);
     plan.renditions.push_back(std::move(r));
   }
 
