@@ -53,8 +53,7 @@ TEST(ChunkReader, CountsFramesWithOneTimeOnce) {
   // Every tenth frame has the time of the one before it.
   const auto path =
       made_video("duplicates.mkv", fmt::format("-i {} -c:v libx264 -preset veryfast -crf 18 -g 50 -bf 0 "
-                                               "-bsf:v setts=pts='if(eq(mod(N\\,10)\\,9)\\,"
-                                               "PREV_OUTPTS\\,PTS)':dts=PTS",
+                                               "-bsf:v \"setts=pts='PTS-40*eq(mod(N\\,10)\\,9)':dts=PTS-40\"",
                                                numbered_y4m(320, 180, 300).string()));
   const auto timeline = scan_timeline(open_video(path), {});
   ASSERT_TRUE(timeline);
