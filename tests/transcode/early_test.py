@@ -61,10 +61,10 @@ class Early(MadeTest):
                  {"name": "144p", "short_side": 144, "codec": "h264", "crf": 10, "max_bits_per_second": 200000, "buffer_bits": 800000}]
         self.ladder.write_text(json.dumps({"name": "capped", "audio_bits_per_second": 64000, "segment_seconds": 2, "gop_seconds": 2,
                                            "rungs": rungs}))
-        # Quiet, then noise: the buffer is full when the noise begins.
+        # Quiet, then noise: the buffer is full when the noise begins. No sound, whose own bound is generous.
         film = self.folder / "film.mp4"
         ffmpeg("-f", "lavfi", "-i", "testsrc2=s=426x240:r=25:d=30,noise=alls=90:allf=t:all_seed=1:enable='gte(mod(t,8),5)'",
-               "-f", "lavfi", "-i", "sine=440:r=48000:d=30", *CODED, "-g", "50", film)
+               *CODED, "-g", "50", film)
         out, early = self.folder / "out", self.folder / "early.m3u8"
         self.first_master(film, out)
         shutil.copy(out / "master.m3u8", early)
@@ -75,7 +75,7 @@ class Early(MadeTest):
         for uri, most in made.items():
             self.assertLessEqual(most, promised[uri], uri)
         # It is a bound that matters: without the buffer's share it would not hold.
-        self.assertGreater(made["240p/playlist.m3u8"], 500000 + 128000)
+        self.assertGreater(made["240p/playlist.m3u8"], 500000)
 
     def test_sound_is_copied_only_where_a_picture_is_too_or_there_is_none(self):
         def remux_of(film, out, *more):
