@@ -1,4 +1,5 @@
 """Where a film was taken, and with what, is not passed on."""
+import json
 import unittest
 
 from made import MadeTest, digests, ffmpeg, make_film
@@ -10,6 +11,12 @@ WORDS = (b"48.2082", b"016.3738", b"Apple", b"iPhone", b"Nokiasung", b"Jane Film
 
 
 class Privacy(MadeTest):
+    def setUp(self):
+        super().setUp()
+        rungs = [{"name": f"{side}p", "short_side": side, "codec": "h264", "crf": 23, "max_bits_per_second": 8000000} for side in (240, 144)]
+        self.ladder.write_text(json.dumps({"name": "roomy", "audio_bits_per_second": 192000, "segment_seconds": 4, "gop_seconds": 2,
+                                           "rungs": rungs}))
+
     def tagged(self, name, *more):
         plain, film = make_film(self.folder / "plain.mp4", 6), self.folder / name
         tags = [word for key, value in TAGS.items() for word in ("-metadata", f"{key}={value}")]
