@@ -56,7 +56,7 @@ TEST(TimelineOf, BeginsAtTheFirstFrameShownWhateverItsTime) {
 
 TEST(TimelineOf, FramesWithoutATimeBelongWhereThereAreGaps) {
   auto list = packets({-1, 1, 2, 3, 4, 5, 6, 7, 8, 9});
-  list[3].pts = list[7].pts = AV_NOPTS_VALUE;
+  list[3].pts = AV_NOPTS_VALUE;
   const auto t = timeline(list);
   ASSERT_TRUE(t);
   EXPECT_EQ(frames_of(*t), (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
