@@ -1,7 +1,6 @@
 // No-op jobs claimed, run and settled by one worker: jobs a second by the wall clock and by CPU time.
 //
-// worker_throughput [memory|sqlite] [jobs] [slots ...]     default: sqlite 200000 500 8 2
-// "memory" is a store without a database: what is left is the worker's own cost.
+// worker_throughput [jobs] [slots ...]     default: 200000 500 8 2
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -12,7 +11,6 @@
 #include "executors/inline_executor.h"
 #include "queue/worker.h"
 #include "store_sqlite/sqlite_store.h"
-#include "support/memory_store.h"
 
 namespace {
 
@@ -24,16 +22,9 @@ double cpu_seconds() {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-std::unique_ptr<Store> make_store(const std::string& which, const TemporaryFolder& folder) {
-  if (which == "memory") return std::make_unique<test::MemoryStore>();
-  auto store = open_sqlite_store(folder.path() / "spool.db");
-  if (!store) throw std::runtime_error(store.error().message);
-  return std::move(*store);
-}
-
-void measure(const std::string& which, int jobs, int slots) {
+void measure(int jobs, int slots) {
   const TemporaryFolder folder;
-  const auto store = make_store(which, folder);
+  const auto store = open_sqlite_store(folder.path() / "spool.db").value();
   NewJob job;
   job.kind = "nothing";
   for (int left = jobs; left > 0; left -= 1000)
@@ -61,17 +52,16 @@ void measure(const std::string& which, int jobs, int slots) {
   const auto result = worker.run([&] { return ++turns, ran == jobs; });
   const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   if (!result) throw std::runtime_error(result.error().message);
-  fmt::print("{} {} slots: {:.0f} jobs/s, {:.0f} a CPU second, {:.1f} jobs a turn\n", which, slots,
+  fmt::print("{} slots: {:.0f} jobs/s, {:.0f} a CPU second, {:.1f} jobs a turn\n", which, slots,
              jobs / wall, jobs / (cpu_seconds() - cpu), static_cast<double>(jobs) / turns);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string which = argc > 1 ? argv[1] : "sqlite";
-  const int jobs = argc > 2 ? std::atoi(argv[2]) : 200'000;
+  const int jobs = argc > 1 ? std::atoi(argv[1]) : 200'000;
   std::vector<int> slots;
-  for (int i = 3; i < argc; ++i) slots.push_back(std::atoi(argv[i]));
+  for (int i = 2; i < argc; ++i) slots.push_back(std::atoi(argv[i]));
   if (slots.empty()) slots = {500, 8, 2};
-  for (const int n : slots) measure(which, jobs, n);
+  for (const int n : slots) measure(jobs, n);
 }

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "support/memory_store.h"
+#include "support/faulty_store.h"
 
 namespace spool::test {
 namespace {
@@ -23,7 +23,7 @@ class ReportBoxTest : public testing::Test {
   ProgressReport checkpoint(int at) const { return {claim.job, claim.token, {}, nullptr, Json(at)}; }
   std::vector<Settlement> ending() const { return {{claim.job, claim.token, Succeeded{}, {}, {}}}; }
 
-  MemoryStore store;
+  FaultyStore store;
   Claim claim;
   ReportBox box{1s};
   BootClock::time_point t0{1h};

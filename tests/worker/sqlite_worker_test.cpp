@@ -123,7 +123,7 @@ TEST_F(SqliteWorker, AWorkerThatSleptPastItsLeaseChangesNothingAndGoesOn) {
     return Succeeded{"first"};
   }));
   WorkerOptions options = quick();
-  options.lease = 600ms;
+  options.lease = 6s;
   const Job job = run(kinds, insert_one(*store, new_job("long")), options);
   EXPECT_EQ(job.result, Json("second"));
   EXPECT_EQ(job.rescues, 1);

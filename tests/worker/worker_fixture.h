@@ -9,7 +9,7 @@
 
 #include "executors/inline_executor.h"
 #include "queue/worker.h"
-#include "support/memory_store.h"
+#include "support/faulty_store.h"
 
 namespace spool::test {
 
@@ -65,14 +65,6 @@ class RunningWorker {
   InlineExecutor executor_;
   std::future<Result<void>> result_;
 };
-
-inline bool all_ended(MemoryStore& store, int count) {
-  return store.await([count](const MemoryStore::EndedCounts& ended) {
-    int sum = 0;
-    for (const auto& [state, n] : ended) sum += n;
-    return sum >= count;
-  });
-}
 
 // Holds handlers until they are let go; ends with its own destruction at the latest.
 class Gate {

@@ -10,7 +10,7 @@ namespace spool::test {
 namespace {
 
 TEST(Worker, AJobRunsAndItsResultIsStored) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("double",
                         [](Attempt& a) -> Ending { return Succeeded{2 * a.claim().args["n"].get<int>()}; }));
@@ -18,12 +18,12 @@ TEST(Worker, AJobRunsAndItsResultIsStored) {
   job.args["n"] = 21;
   const Uuid id = insert_one(store, job);
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(store.get(id)->result, Json(42));
 }
 
 TEST(Worker, ItClaimsNoMoreThanItHasFreeSlotsFor) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   std::atomic<int> running = 0, most = 0;
   kinds.add(inline_kind("busy", [&](Attempt& a) -> Ending {
@@ -39,13 +39,13 @@ TEST(Worker, ItClaimsNoMoreThanItHasFreeSlotsFor) {
   for (std::size_t i = 0; i < jobs.size(); i += 3) jobs[i].slots = 2;
   ASSERT_TRUE(store.insert(jobs));
   RunningWorker worker(store, kinds, quick(3));
-  ASSERT_TRUE(all_ended(store, 300));
+  ASSERT_TRUE(store.await_ended(300));
   EXPECT_LE(most, 3);
   EXPECT_LE(store.most_slots(), 3);
 }
 
 TEST(Worker, AnExceptionIsAFailedAttemptAndNotTheEndOfTheWorker) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("throws", [](Attempt& a) -> Ending {
     a.log("about to throw");
@@ -55,7 +55,7 @@ TEST(Worker, AnExceptionIsAFailedAttemptAndNotTheEndOfTheWorker) {
   }));
   const Uuid id = insert_one(store, new_job("throws"));
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   const Job job = *store.get(id);
   EXPECT_EQ(job.state, State::kSucceeded);
   ASSERT_EQ(job.errors.size(), 2u);
@@ -65,7 +65,7 @@ TEST(Worker, AnExceptionIsAFailedAttemptAndNotTheEndOfTheWorker) {
 }
 
 TEST(Worker, AFanOutRunsItsChildrenAndThenTheNextPhase) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   Kind parent = inline_kind("sum", [](Attempt& a) -> Ending {
     if (a.claim().phase.empty()) {
@@ -81,12 +81,12 @@ TEST(Worker, AFanOutRunsItsChildrenAndThenTheNextPhase) {
   kinds.add(inline_kind("one", [](Attempt&) -> Ending { return Succeeded{1}; }));
   const Uuid id = insert_one(store, new_job("sum"));
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 4));
+  ASSERT_TRUE(store.await_ended(4));
   EXPECT_EQ(store.get(id)->result, Json(3));
 }
 
 TEST(Worker, AFanOutAgainstTheRuleFailsTheJob) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   Kind parent = inline_kind("greedy", [](Attempt&) -> Ending { return FanOut{{new_job("exec")}, "x"}; });
   parent.fan_out = {{"greedy"}, 10};
@@ -94,51 +94,82 @@ TEST(Worker, AFanOutAgainstTheRuleFailsTheJob) {
   kinds.add(inline_kind("exec", [](Attempt&) -> Ending { return Succeeded{}; }));
   const Uuid id = insert_one(store, new_job("greedy"));
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   ASSERT_EQ(store.get(id)->state, State::kFailed);
   EXPECT_EQ(store.get(id)->errors[0].error.message, "'greedy' may not fan out to 'exec'");
 }
 
 TEST(Worker, AResultThatCannotBeStoredFailsItsJobAlone) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(
       inline_kind("large", [](Attempt&) -> Ending { return Succeeded{std::string(kMostResultBytes, 'x')}; }));
   const Uuid id = insert_one(store, new_job("large"));
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(store.get(id)->state, State::kFailed);
   EXPECT_EQ(store.get(id)->errors[0].error.code, Code::kLimitExceeded);
 }
 
 TEST(Worker, AnUnknownKindIsPutOffAndChargesNothing) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("known", [](Attempt&) -> Ending { return Succeeded{}; }));
   const Uuid unknown = insert_one(store, new_job("from the future"));
   insert_one(store, new_job("known"));
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   worker->drain();
   ASSERT_TRUE(worker.wait());
   EXPECT_EQ(store.get(unknown)->state, State::kScheduled);
   EXPECT_EQ(store.get(unknown)->attempts, 0);
 }
 
+TEST(Worker, ALeaseLostWhileAnUnknownKindIsPutOffIsSurvived) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("known", [](Attempt&) -> Ending { return Succeeded{}; }));
+  insert_one(store, new_job("from the future"));
+  std::atomic<int> exchanges = 0;
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (call == "exchange" && ++exchanges == 2) return Error{Code::kLeaseLost, "it slept"};
+    return std::nullopt;
+  };
+  RunningWorker worker(store, kinds, quick(1));
+  insert_one(store, new_job("known"));
+  EXPECT_TRUE(store.await_ended(1));
+  EXPECT_GE(store.calls().sessions, 2);
+}
+
+TEST(Worker, AnUnknownKindThatAnotherWorkerHasTakenMeanwhileIsForgotten) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("known", [](Attempt&) -> Ending { return Succeeded{}; }));
+  const Uuid unknown = insert_one(store, new_job("from the future"));
+  store.settle_fault = [&](const Settlement& settlement) -> std::optional<Error> {
+    if (settlement.job == unknown) return Error{Code::kLeaseLost, "a stale token"};
+    return std::nullopt;
+  };
+  RunningWorker worker(store, kinds);
+  insert_one(store, new_job("known"));
+  EXPECT_TRUE(store.await_ended(1));
+  EXPECT_EQ(store.calls().sessions, 1);
+}
+
 TEST(Worker, AKindWithoutAnExecutorFailsInWords) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   Kind kind = inline_kind("media", [](Attempt&) -> Ending { return Succeeded{}; });
   kind.placement = Placement::kProcess;
   kinds.add(kind);
   const Uuid id = insert_one(store, new_job("media"));
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(store.get(id)->errors[0].error.message, "this worker has no executor for jobs of kind 'media'");
 }
 
 TEST(Worker, DrainingLetsFinishWhatRunsAndClaimsNoMore) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   Gate gate;
   kinds.add(inline_kind("wait", [&](Attempt&) -> Ending {
@@ -158,7 +189,7 @@ TEST(Worker, DrainingLetsFinishWhatRunsAndClaimsNoMore) {
 }
 
 TEST(Worker, StoppingAsksWhatRunsAndReleasesItUncharged) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   Gate gate;
   gate.open();
@@ -178,7 +209,7 @@ TEST(Worker, StoppingAsksWhatRunsAndReleasesItUncharged) {
 }
 
 TEST(Worker, AHandlerThatDoesNotListenIsLeftBehindAndItsJobReleased) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   Gate gate;
   kinds.add(inline_kind("deaf", [&](Attempt&) -> Ending {
@@ -193,12 +224,12 @@ TEST(Worker, AHandlerThatDoesNotListenIsLeftBehindAndItsJobReleased) {
   worker->stop();
   ASSERT_TRUE(worker.wait());
   EXPECT_EQ(store.get(id)->state, State::kAvailable);
-  EXPECT_EQ(store.get(id)->rescues, 1);
+  EXPECT_EQ(store.get(id)->rescues, 0) << "an orderly end charges nothing";
   gate.open();
 }
 
 TEST(Worker, ItRunsUntilItIsToldThatItIsEnough) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("tick", [](Attempt&) -> Ending { return Succeeded{}; }));
   Worker worker(store, kinds, quick());
@@ -212,7 +243,7 @@ TEST(Worker, ItRunsUntilItIsToldThatItIsEnough) {
 }
 
 TEST(Worker, AnAttemptPastItsTimeoutIsStoppedAndTriedAgain) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("slow", [](Attempt& a) -> Ending {
     if (a.claim().attempt > 1) return Succeeded{};
@@ -228,7 +259,7 @@ TEST(Worker, AnAttemptPastItsTimeoutIsStoppedAndTriedAgain) {
   slower.most_attempts = 2;
   const Uuid one = insert_one(store, slow), two = insert_one(store, slower);
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 2));
+  ASSERT_TRUE(store.await_ended(2));
   EXPECT_EQ(store.get(one)->state, State::kSucceeded);
   EXPECT_EQ(store.get(one)->attempts, 1);
   EXPECT_EQ(store.get(two)->state, State::kFailed);
@@ -237,7 +268,7 @@ TEST(Worker, AnAttemptPastItsTimeoutIsStoppedAndTriedAgain) {
 }
 
 TEST(Worker, AKindsOwnTimeoutCountsWhereTheJobHasNone) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   Kind kind = inline_kind("slow", [](Attempt& a) -> Ending {
     await_stop(a);
@@ -249,12 +280,12 @@ TEST(Worker, AKindsOwnTimeoutCountsWhereTheJobHasNone) {
   job.most_attempts = 1;
   const Uuid id = insert_one(store, job);
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(store.get(id)->errors[0].error.message, "ran longer than its timeout");
 }
 
 TEST(Worker, ACancelledAttemptLearnsItFromItsNextReport) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("talks", [&](Attempt& a) -> Ending {
     EXPECT_TRUE(store.cancel(a.claim().job));
@@ -264,12 +295,12 @@ TEST(Worker, ACancelledAttemptLearnsItFromItsNextReport) {
   }));
   const Uuid id = insert_one(store, new_job("talks"));
   RunningWorker worker(store, kinds);  // its lease is long: no renewal comes first
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(store.get(id)->state, State::kCancelled);
 }
 
 TEST(Worker, ASilentCancelledAttemptLearnsItFromTheRenewal) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("silent", [&](Attempt& a) -> Ending {
     EXPECT_TRUE(store.cancel(a.claim().job));
@@ -280,11 +311,11 @@ TEST(Worker, ASilentCancelledAttemptLearnsItFromTheRenewal) {
   WorkerOptions options = quick();
   options.lease = 300ms;
   RunningWorker worker(store, kinds, options);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
 }
 
 TEST(Worker, WhatAJobSaidLastIsStoredBeforeItsEnding) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("talks", [](Attempt& a) -> Ending {
     if (a.claim().attempt == 2) return Succeeded{a.claim().checkpoint};
@@ -298,14 +329,14 @@ TEST(Worker, WhatAJobSaidLastIsStoredBeforeItsEnding) {
   WorkerOptions options = quick();
   options.report = 1h;
   RunningWorker worker(store, kinds, options);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(store.get(id)->result, (Json{{"at", 101}}));
   EXPECT_EQ(store.get(id)->progress_detail, (Json{{"frames", 120}}));
   EXPECT_LE(store.calls().reports, 3);
 }
 
 TEST(Worker, ACheckpointThatIsTooLargeIsRefusedAtOnce) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("hoards", [](Attempt& a) -> Ending {
     const auto kept = a.checkpoint(std::string(kMostCheckpointBytes, 'x'));
@@ -313,12 +344,12 @@ TEST(Worker, ACheckpointThatIsTooLargeIsRefusedAtOnce) {
   }));
   const Uuid id = insert_one(store, new_job("hoards"));
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(store.get(id)->errors[0].error.code, Code::kLimitExceeded);
 }
 
 TEST(Worker, FollowUpsComeAfterCommitsAndAreCoalescedPerParent) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   Kind parent = inline_kind("film", [](Attempt& a) -> Ending {
     if (!a.claim().phase.empty()) return Succeeded{};
@@ -339,7 +370,7 @@ TEST(Worker, FollowUpsComeAfterCommitsAndAreCoalescedPerParent) {
   kinds.add(chunk);
   insert_one(store, new_job("film"));
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 51));
+  ASSERT_TRUE(store.await_ended(51));
   gate.open();
   worker->drain();
   ASSERT_TRUE(worker.wait());
@@ -350,7 +381,7 @@ TEST(Worker, FollowUpsComeAfterCommitsAndAreCoalescedPerParent) {
 }
 
 TEST(Worker, ACommittedCheckpointIsFollowedUpWhileTheAttemptStillRuns) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   Gate gate;
   std::promise<Json> seen;
@@ -368,11 +399,11 @@ TEST(Worker, ACommittedCheckpointIsFollowedUpWhileTheAttemptStillRuns) {
   RunningWorker worker(store, kinds);
   EXPECT_EQ(seen.get_future().get(), (Json{{"segments", 1}}));
   gate.open();
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
 }
 
 TEST(Worker, AStoreThatIsAwayIsWaitedForAndNoSettlementIsLost) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   std::atomic<int> runs = 0, refusals = 0;
   kinds.add(inline_kind("counted", [&](Attempt&) -> Ending {
@@ -389,13 +420,13 @@ TEST(Worker, AStoreThatIsAwayIsWaitedForAndNoSettlementIsLost) {
   };
   insert_one(store, new_job("counted"));
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(runs, 1);
   EXPECT_GT(refusals, 3);
 }
 
 TEST(Worker, AFullStoreEndsTheRunOfAWorkerThatDoesNotWaitForSpace) {
-  MemoryStore store;
+  FaultyStore store;
   const Kinds kinds;
   store.fault = [](std::string_view call) -> std::optional<Error> {
     if (call == "exchange") return Error{Code::kStorageFull, "the disk is full"};
@@ -410,7 +441,7 @@ TEST(Worker, AFullStoreEndsTheRunOfAWorkerThatDoesNotWaitForSpace) {
 }
 
 TEST(Worker, AStoreThatIsBrokenEndsTheRunWithItsError) {
-  MemoryStore store;
+  FaultyStore store;
   const Kinds kinds;
   store.fault = [](std::string_view call) -> std::optional<Error> {
     if (call == "exchange") return Error{Code::kInternal, "no such table"};
@@ -423,7 +454,7 @@ TEST(Worker, AStoreThatIsBrokenEndsTheRunWithItsError) {
 }
 
 TEST(Worker, ALostLeaseStopsEverythingAndTheWorkerGoesOnInANewSession) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   std::atomic<int> runs = 0;
   std::atomic<bool> stopped = false;
@@ -436,16 +467,16 @@ TEST(Worker, ALostLeaseStopsEverythingAndTheWorkerGoesOnInANewSession) {
   }));
   const Uuid id = insert_one(store, new_job("long"));
   WorkerOptions options = quick();
-  options.lease = 600ms;
+  options.lease = 6s;
   RunningWorker worker(store, kinds, options);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_TRUE(stopped);
   EXPECT_EQ(store.get(id)->result, Json("second"));
   EXPECT_GE(store.calls().sessions, 2);
 }
 
 TEST(Worker, AWorkerThatCannotRenewStopsItsWorkByItsOwnClock) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   std::atomic<bool> blocked = true;
   std::promise<void> stopped;
@@ -475,12 +506,12 @@ TEST(Worker, AWorkerThatCannotRenewStopsItsWorkByItsOwnClock) {
     blocked = false;
     unblocked.notify_all();
   }
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_NE(store.get(id)->result, Json("too late"));
 }
 
 TEST(Worker, AnExchangeInDoubtEndsTheSessionSoThatUnseenClaimsComeBack) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("x", [](Attempt&) -> Ending { return Succeeded{}; }));
   std::atomic<int> exchanges = 0;
@@ -491,13 +522,13 @@ TEST(Worker, AnExchangeInDoubtEndsTheSessionSoThatUnseenClaimsComeBack) {
   };
   insert_one(store, new_job("x"));
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(store.calls().sessions, 2);
   EXPECT_EQ(store.calls().closed, 1);
 }
 
 TEST(Worker, JobsOfADeadWorkerAreRescued) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   kinds.add(inline_kind("x", [](Attempt&) -> Ending { return Succeeded{}; }));
   const Uuid id = insert_one(store, new_job("x"));
@@ -505,12 +536,12 @@ TEST(Worker, JobsOfADeadWorkerAreRescued) {
   ASSERT_EQ(store.exchange(dead, {}, ClaimRequest{1, 1, 1, {}, {}})->claimed.size(), 1u);
   store.shift_clock_for_tests(31s);
   RunningWorker worker(store, kinds);
-  ASSERT_TRUE(all_ended(store, 1));
+  ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(store.get(id)->rescues, 1);
 }
 
 TEST(Worker, AHandlerThatBlocksDoesNotHoldUpTheOthers) {
-  MemoryStore store;
+  FaultyStore store;
   Kinds kinds;
   Gate gate;
   kinds.add(inline_kind("blocks", [&](Attempt&) -> Ending {
@@ -521,9 +552,9 @@ TEST(Worker, AHandlerThatBlocksDoesNotHoldUpTheOthers) {
   ASSERT_TRUE(store.insert(std::vector<NewJob>(10, new_job("blocks"))));
   ASSERT_TRUE(store.insert(std::vector<NewJob>(100, new_job("quick"))));
   RunningWorker worker(store, kinds, quick(12));
-  ASSERT_TRUE(all_ended(store, 100));
+  ASSERT_TRUE(store.await_ended(100));
   gate.open();
-  ASSERT_TRUE(all_ended(store, 110));
+  ASSERT_TRUE(store.await_ended(110));
 }
 
 }  // namespace

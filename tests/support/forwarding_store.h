@@ -1,0 +1,49 @@
+// ForwardingStore: hands every call on to another store. For tests that change one of them.
+#pragma once
+
+#include <memory>
+
+#include "queue/store.h"
+
+namespace spool::test {
+
+class ForwardingStore : public Store {
+ public:
+  explicit ForwardingStore(std::unique_ptr<Store> store) : store_(std::move(store)) {}
+
+  Result<Session> open_session(const WorkerInfo& worker) override { return store_->open_session(worker); }
+  Result<void> close_session(Session session) override { return store_->close_session(session); }
+  Result<Renewed> renew(Session session) override { return store_->renew(session); }
+  Result<std::vector<Result<Inserted>>> insert(std::span<const NewJob> jobs) override {
+    return store_->insert(jobs);
+  }
+  Result<Exchange> exchange(Session session, std::span<const Settlement> settlements,
+                            const ClaimRequest& want) override {
+    return store_->exchange(session, settlements, want);
+  }
+  Result<std::vector<Result<bool>>> report(std::span<const ProgressReport> reports) override {
+    return store_->report(reports);
+  }
+  Result<void> start(Uuid job) override { return store_->start(job); }
+  Result<void> cancel(Uuid job) override { return store_->cancel(job); }
+  Result<void> retry(Uuid job) override { return store_->retry(job); }
+  Result<void> remove(Uuid job) override { return store_->remove(job); }
+  Result<Job> get(Uuid job) override { return store_->get(job); }
+  Result<std::vector<Job>> list(const JobFilter& filter) override { return store_->list(filter); }
+  Result<std::vector<OutcomeRecord>> outcomes_since(std::int64_t sequence, int most) override {
+    return store_->outcomes_since(sequence, most);
+  }
+  Result<std::vector<SessionInfo>> sessions() override { return store_->sessions(); }
+  Result<std::vector<QueueCounts>> counts() override { return store_->counts(); }
+  Result<int> rescue() override { return store_->rescue(); }
+  Result<int> prune(Duration age, int most) override { return store_->prune(age, most); }
+  void wait(Duration most) override { store_->wait(most); }
+  void wake() override { store_->wake(); }
+  Result<Time> now() override { return store_->now(); }
+  void shift_clock_for_tests(Duration offset) override { store_->shift_clock_for_tests(offset); }
+
+ private:
+  std::unique_ptr<Store> store_;
+};
+
+}  // namespace spool::test
