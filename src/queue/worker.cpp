@@ -28,6 +28,11 @@ std::string host_name() {
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
 }
 
+// What was given back before it began has no executor, and nothing to discard.
+void discard(const RunningAttempt& attempt) {
+  if (attempt.executor != nullptr) attempt.executor->discard(attempt.claim);
+}
+
 }  // namespace
 
 Worker::Worker(Store& store, const Kinds& kinds, WorkerOptions options)
@@ -228,7 +233,7 @@ Result<Worker::State::Turn> Worker::State::passing(const Error& error) {
     // In doubt: it may have claimed jobs that we never saw, and ended others. Ending the session gives back
     // the former; the latter's outputs must stay.
     if (error.code == Code::kLeaseLost)
-      for (const RunningAttempt& attempt : settling) attempt.executor->discard(attempt.claim);
+      for (const RunningAttempt& attempt : settling) discard(attempt);
     if (auto closed = store.close_session(session); !closed) spdlog::debug("{}", closed.error().message);
     lose_lease(error.message);
     return Turn::kTrouble;
@@ -248,7 +253,7 @@ void Worker::State::collect_ended() {
   for (Settlement& settlement : batch) {
     auto attempt = running.take(settlement.job, settlement.token);
     if (attempt && attempt->lost)
-      attempt->executor->discard(attempt->claim);
+      discard(*attempt);
     else if (attempt)
       add_settlement(std::move(*attempt), std::move(settlement));
   }
@@ -279,7 +284,7 @@ std::optional<Error> Worker::State::after_exchange(const std::vector<Result<void
     const std::string id = to_settle[i].job.text();
     if (error.code == Code::kLeaseLost) {
       spdlog::info("job {}: its attempt had been given to another worker; nothing changed", id);
-      attempt.executor->discard(attempt.claim);
+      discard(attempt);
     } else if (StoreTrouble::is_passing(error) || refused.insert(to_settle[i].job).second) {
       // What cannot be stored (a result that is too large) is a failure of the job, once.
       if (StoreTrouble::is_passing(error)) {
