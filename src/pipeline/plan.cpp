@@ -13,8 +13,6 @@ const Json& pipeline_schema() {
   static const Json schema = Json::parse(R"({
     "type": "object",
     "properties": {
-      "queue": {"type": "string"},
-      "priority": {"type": "integer"},
       "steps": {
         "type": "array", "minItems": 1, "maxItems": 200,
         "items": {
@@ -49,9 +47,7 @@ const Json& step_schema() {
     "properties": {
       "kind": {"type": "string"},
       "args": {"type": "object"},
-      "references": {"type": "array"},
-      "queue": {"type": "string"},
-      "priority": {"type": "integer"}
+      "references": {"type": "array"}
     },
     "required": ["kind", "args", "references"], "additionalProperties": false
   })");
@@ -76,9 +72,6 @@ NewJob step_job(const Claim& claim, const Json& step, const Json& steps) {
   NewJob job;
   job.id = child_id(claim.job, step["name"].get<std::string>());
   job.name = step["name"];
-  job.queue = claim.args.value("queue", "default");
-  job.priority = claim.args.value("priority", 0);
-  job.owner = claim.owner;
   job.optional = step.value("optional", false);
   for (const Json& need : step.value("needs", Json::array()))
     job.needs.push_back({child_id(claim.job, need.get<std::string>()), optional_step(need)});
@@ -94,9 +87,7 @@ NewJob step_job(const Claim& claim, const Json& step, const Json& steps) {
                               {"output", reference["output"]}});
   job.args = {{"kind", job.kind},
               {"args", std::move(job.args)},
-              {"references", std::move(resolved_later)},
-              {"queue", job.queue},
-              {"priority", job.priority}};
+              {"references", std::move(resolved_later)}};
   job.kind = kStepKind;
   return job;
 }
@@ -162,9 +153,6 @@ Ending run_step(Attempt& attempt, const ReadJob& read, const OutputReference& re
     job.kind = claim.args["kind"];
     job.args = std::move(*args);
     job.name = claim.name;
-    job.owner = claim.owner;
-    job.queue = claim.args.value("queue", "default");
-    job.priority = claim.args.value("priority", 0);
     return FanOut{{std::move(job)}, "done", false};
   }
   if (claim.children.size() != 1) return Failed{{Code::kInternal, "a step has one job of its own", 0}};
@@ -214,7 +202,7 @@ Result<NewJob> plan_pipeline(const Document& document, std::string_view source, 
                      {"references", std::move(references)}});
   }
   base.kind = kPipelineKind;
-  base.args = {{"steps", std::move(steps)}, {"queue", base.queue}, {"priority", base.priority}};
+  base.args = {{"steps", std::move(steps)}};
   if (base.name.empty()) base.name = document.name;
   return base;
 }

@@ -56,7 +56,6 @@ Document document() {
 NewJob planned() {
   NewJob base;
   base.queue = "night";
-  base.priority = 2;
   return plan_pipeline(document(), "file:/talk.mov", base).value();
 }
 
@@ -145,8 +144,6 @@ TEST(Plan, ThePipelineFansOutIntoItsSteps) {
   ASSERT_EQ(out->children.size(), 3u);
   const NewJob& ladder = out->children[0];
   EXPECT_EQ(ladder.kind, "transcode");
-  EXPECT_EQ(ladder.queue, "night");
-  EXPECT_EQ(ladder.priority, 2);
   EXPECT_FALSE(ladder.optional);
   const NewJob& captions = out->children[1];
   EXPECT_TRUE(captions.optional);
@@ -219,7 +216,6 @@ TEST(Step, TakesWhatTheEarlierStepGave) {
   EXPECT_EQ(job.kind, "thumbnails");
   EXPECT_EQ(job.name, "thumbs");
   EXPECT_EQ(job.args["input"], "object:won/film.mp4");
-  EXPECT_EQ(job.queue, "night");
 }
 
 TEST(Step, FailsInWordsWhenTheOutputIsMissing) {

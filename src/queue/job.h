@@ -30,6 +30,7 @@ struct Need {
   bool ignore_failure = false;  // optional: true in a pipeline
 };
 
+// A child of a fan-out has its parent's owner, queue, priority and tags, whatever stands here.
 struct NewJob {
   Uuid id;  // nil: the store makes a UUIDv7
   std::string kind;

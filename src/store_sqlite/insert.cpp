@@ -15,7 +15,7 @@ constexpr const char* kAddJob =
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
     " ON CONFLICT (id) DO NOTHING";
 constexpr const char* kParent =
-    "SELECT j.seq, coalesce(j.root, j.seq), coalesce(l.deadline, j.deadline) FROM job j"
+    "SELECT j.seq, coalesce(j.root, j.seq), coalesce(l.deadline, j.deadline), j.owner, j.lane, j.priority FROM job j"
     " LEFT JOIN life l ON l.seq = j.seq WHERE j.seq = ?1";
 constexpr const char* kNeeded =
     "SELECT j.seq, j.parent FROM job j WHERE j.id = ?1"
@@ -86,21 +86,23 @@ Result<Inserted> Inserter::insert(const Draft& draft, std::optional<Seq> under) 
   if (draft.error) return fail(*draft.error);
   const NewJob& job = *draft.job;
   SPOOL_ASSIGN(Parent * parent, parent_of(job, under));
+  const Place place = place_of(job, parent, under.has_value());
   const bool has_id = !job.id.is_nil();
   if (has_id) {
-    SPOOL_ASSIGN(const Inserted same, existing(draft, parent));
+    SPOOL_ASSIGN(const Inserted same, existing(draft, parent, place));
     if (same.existed) return same;
   }
   if (parent != nullptr && parent->error) return fail(*parent->error);
-  if (const auto holder = holder_of_key(job)) return Inserted{*holder, true};
+  SPOOL_ASSIGN(const auto holder, holder_of_key(job, place.owner));
+  if (holder) return Inserted{*holder, true};
   SPOOL_ASSIGN(const std::vector<Edge> edges, edges_of(job, parent != nullptr ? parent->seq : 0));
 
   std::optional<Time> deadline = parent != nullptr ? parent->deadline : std::nullopt;
   if (job.deadline) deadline = std::min(deadline.value_or(Time::max()), life_.now() + *job.deadline);
   const Uuid id = has_id ? job.id : Uuid::v7();
-  const Seq seq = add_row(draft, id, parent, deadline);
+  const Seq seq = add_row(draft, id, parent, place, deadline);
   if (parent != nullptr) ++parent->added;
-  place(job, seq, parent, edges);
+  put(job, seq, parent, place, edges);
   return Inserted{id, false};
 }
 
@@ -115,6 +117,7 @@ Result<Inserter::Parent*> Inserter::parent_of(const NewJob& job, std::optional<S
     if (row.next()) {
       known->second.root = row.i64(1);
       known->second.deadline = row.maybe_time(2);
+      known->second.place = {row.text(3), row.i64(4), row.i32(5)};
     }
     return &known->second;
   }
@@ -136,6 +139,14 @@ Result<Inserter::Parent*> Inserter::parent_of(const NewJob& job, std::optional<S
   return &parent;
 }
 
+Inserter::Place Inserter::place_of(const NewJob& job, const Parent* parent, bool fanned_out) {
+  if (!fanned_out) return {job.owner, lanes_.of(db_, job.queue, job.slots, job.tags), job.priority};
+  Place place = parent->place;
+  const Lane& lane = lanes_.at(db_, place.lane);
+  if (lane.slots != job.slots) place.lane = lanes_.of(db_, lane.queue, job.slots, lane.tags);
+  return place;
+}
+
 Result<std::vector<Inserter::Edge>> Inserter::edges_of(const NewJob& job, Seq parent) {
   std::vector<Edge> edges;
   for (const Need& need : job.needs) {
@@ -155,14 +166,14 @@ Result<std::vector<Inserter::Edge>> Inserter::edges_of(const NewJob& job, Seq pa
   return edges;
 }
 
-Result<Inserted> Inserter::existing(const Draft& draft, const Parent* parent) {
+Result<Inserted> Inserter::existing(const Draft& draft, const Parent* parent, const Place& place) {
   const NewJob& job = *draft.job;
   Seq seq = 0;
   bool same = false;
   {
     Rows row = db_.query(
-        kSame, job.id, std::string_view(job.kind), std::string_view(job.name), std::string_view(job.owner),
-        lanes_.of(db_, job), job.priority, std::string_view(draft.args), unless_empty(draft.labels),
+        kSame, job.id, std::string_view(job.kind), std::string_view(job.name), std::string_view(place.owner),
+        place.lane, place.priority, std::string_view(draft.args), unless_empty(draft.labels),
         job.most_attempts, job.timeout, job.deadline, unless_empty(job.unique_key), job.weight, job.optional,
         job.held, job.delay, parent != nullptr ? std::optional<Seq>(parent->seq) : std::nullopt);
     if (!row.next()) return Inserted{job.id, false};
@@ -189,26 +200,27 @@ std::optional<Uuid> Inserter::holder_of_key(const NewJob& job) {
   return row.next() ? std::optional<Uuid>(row.uuid(0)) : std::nullopt;
 }
 
-Seq Inserter::add_row(const Draft& draft, const Uuid& id, const Parent* parent,
+Seq Inserter::add_row(const Draft& draft, const Uuid& id, const Parent* parent, const Place& place,
                       std::optional<Time> deadline) {
   const NewJob& job = *draft.job;
   const auto seq_of = [&](Seq Parent::*member) {
     return parent != nullptr ? std::optional<Seq>(parent->*member) : std::nullopt;
   };
   db_.run(kAddJob, id, seq_of(&Parent::seq), seq_of(&Parent::root), std::string_view(job.kind),
-          std::string_view(job.name), std::string_view(job.owner), lanes_.of(db_, job), job.priority,
+          std::string_view(job.name), std::string_view(place.owner), place.lane, place.priority,
           std::string_view(draft.args), unless_empty(draft.labels), job.most_attempts, job.timeout, deadline,
           job.deadline, unless_empty(job.unique_key), job.weight, job.optional, job.held, job.delay,
           life_.now());
   const Seq seq = db_.last_row();
   if (!job.unique_key.empty())
-    db_.run(kTakeKey, std::string_view(job.owner), std::string_view(job.kind),
+    db_.run(kTakeKey, std::string_view(place.owner), std::string_view(job.kind),
             std::string_view(job.unique_key), seq);
   if (job.deadline) db_.run(kAddDeadline, *deadline, seq);
   return seq;
 }
 
-void Inserter::place(const NewJob& job, Seq seq, const Parent* parent, const std::vector<Edge>& edges) {
+void Inserter::put(const NewJob& job, Seq seq, const Parent* parent, const Place& place,
+                   const std::vector<Edge>& edges) {
   std::int64_t open = 0;
   const Edge* bad = nullptr;
   for (const Edge& edge : edges) {
@@ -228,8 +240,8 @@ void Inserter::place(const NewJob& job, Seq seq, const Parent* parent, const std
   } else {
     Node node;
     node.seq = seq;
-    node.lane = lanes_.of(db_, job);
-    node.priority = job.priority;
+    node.lane = place.lane;
+    node.priority = place.priority;
     life_.make_ready(node, due, false);
   }
   if (bad != nullptr)

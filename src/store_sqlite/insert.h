@@ -29,11 +29,18 @@ class Inserter {
   void finish();
 
  private:
+  // For whom a job is, and where it stands in line.
+  struct Place {
+    std::string owner;
+    std::int64_t lane = 0;
+    int priority = 0;
+  };
   struct Parent {
     Seq seq = 0;
     Seq root = 0;
     State state{};
     std::optional<Time> deadline;
+    Place place;
     std::int64_t added = 0;
     std::optional<Error> error;
   };
@@ -44,11 +51,14 @@ class Inserter {
   };
   [[nodiscard]] Result<Parent*> parent_of(const NewJob& job, std::optional<Seq> under);
   [[nodiscard]] Result<std::vector<Edge>> edges_of(const NewJob& job, Seq parent);
-  [[nodiscard]] Result<Inserted> existing(const Draft& draft, const Parent* parent);
-  [[nodiscard]] std::optional<Uuid> holder_of_key(const NewJob& job);
-  [[nodiscard]] Seq add_row(const Draft& draft, const Uuid& id, const Parent* parent,
+  // Its own, or its parent's where it comes from a fan-out.
+  [[nodiscard]] Place place_of(const NewJob& job, const Parent* parent, bool fanned_out);
+  [[nodiscard]] Result<Inserted> existing(const Draft& draft, const Parent* parent, const Place& place);
+  [[nodiscard]] Result<std::optional<Uuid>> holder_of_key(const NewJob& job, const std::string& owner);
+  [[nodiscard]] Seq add_row(const Draft& draft, const Uuid& id, const Parent* parent, const Place& place,
                             std::optional<Time> deadline);
-  void place(const NewJob& job, Seq seq, const Parent* parent, const std::vector<Edge>& edges);
+  void put(const NewJob& job, Seq seq, const Parent* parent, const Place& place,
+           const std::vector<Edge>& edges);
 
   LifeCycle& life_;
   Database& db_;

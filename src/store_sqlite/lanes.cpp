@@ -42,24 +42,24 @@ void Lanes::load_new(Database& db) {
   }
 }
 
-std::int64_t Lanes::of(Database& db, const NewJob& job) {
-  if (last_ != 0 && job.queue == last_queue_ && job.slots == last_slots_ && job.tags == last_tags_)
-    return last_;
-  const std::string tags = join_tags(job.tags);
-  const std::string key = key_of(job.queue, job.slots, tags);
+std::int64_t Lanes::of(Database& db, const std::string& queue, int slots,
+                       const std::vector<std::string>& tags) {
+  if (last_ != 0 && queue == last_queue_ && slots == last_slots_ && tags == last_tags_) return last_;
+  const std::string joined = join_tags(tags);
+  const std::string key = key_of(queue, slots, joined);
   auto found = by_key_.find(key);
   if (found == by_key_.end()) {
     load_new(db);
     found = by_key_.find(key);
   }
   if (found == by_key_.end()) {
-    db.run(kAddLane, std::string_view(job.queue), job.slots, std::string_view(tags));
+    db.run(kAddLane, std::string_view(queue), slots, std::string_view(joined));
     load_new(db);
     found = by_key_.find(key);
   }
-  last_queue_ = job.queue;
-  last_slots_ = job.slots;
-  last_tags_ = job.tags;
+  last_queue_ = queue;
+  last_slots_ = slots;
+  last_tags_ = tags;
   last_ = found->second;
   return last_;
 }

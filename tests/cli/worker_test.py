@@ -24,6 +24,7 @@ command = ["{folder}/hold"]
 [commands.broken]
 command = ["/bin/sh", "-c", "echo it is broken >&2; exit 3"]
 """
+LADDER = '{"name": "tiny", "rungs": [{"name": "120p", "short_side": 120, "codec": "h264", "crf": 30, "max_bits_per_second": 200000}]}'
 PIPELINE = """version: 1
 name: doubling
 steps:
@@ -92,6 +93,17 @@ class Worker(CliTest):
         self.assertIn("doubling (pipeline)", drawn)
         self.assertIn("extra (exec), optional", drawn)
         self.assertIn("attempt 1 after", drawn)
+
+    def test_what_a_job_fans_out_to_is_worked_by_a_worker_of_its_queue_alone(self):
+        subprocess.run(["ffmpeg", "-y", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc=s=160x120:r=25:d=2", "-c:v", "libx264",
+                        "-preset", "ultrafast", "-pix_fmt", "yuv420p", "film.mp4"], cwd=self.folder, check=True)
+        id = self.submit("transcode", "-i", "film.mp4", f"ladder={LADDER}", "--queue", "media", "--tag", "big", "--priority", "3")
+        self.spool("worker", "--until-idle", "--slots", "2", "--queue", "media", "--tag", "big")
+        tree = self.spool("show", id, "--json").json
+        self.assertEqual(tree["state"], "succeeded")
+        self.assertTrue(tree["children"])
+        for job in tree["children"]:
+            self.assertEqual((job["queue"], job["tags"], job["priority"]), ("media", ["big"], 3))
 
     def test_a_failed_step_fails_its_pipeline_and_a_retry_keeps_what_was_done(self):
         self.write("p.yaml", PIPELINE.replace(", optional: true", ""))

@@ -248,6 +248,40 @@ TEST_P(StoreContract, BelowAHeldJobAllIsHeldUntilTheTreeIsStarted) {
   EXPECT_EQ(claim_one().job, id);
 }
 
+TEST_P(StoreContract, ChildrenOfAFanOutStandWhereTheirParentStands) {
+  NewJob root = new_job("film");
+  root.owner = "ada";
+  root.queue = "media";
+  root.tags = {"gpu", "big"};
+  root.priority = 3;
+  const Uuid id = insert(root);
+  ClaimRequest want = slots(100);
+  want.queues = {"media"};
+  want.tags = {"big", "gpu"};
+  const auto claim_there = [&] { return must(store().exchange(worker(), {}, want)).claimed; };
+  NewJob eve = child("eve");
+  eve.owner = "eve";
+  eve.queue = "other";
+  eve.tags = {"tape"};
+  eve.priority = 1000;
+  NewJob wide = child("wide");
+  wide.slots = 2;
+  settle(claim_there().at(0), FanOut{{eve, wide}, "assemble", false});
+  const auto work = claim_there();
+  ASSERT_EQ(work.size(), 2u);
+  for (const Claim& claimed : work) {
+    const Job job = get(claimed.job);
+    EXPECT_EQ(claimed.owner, "ada");
+    EXPECT_EQ(job.owner, "ada");
+    EXPECT_EQ(job.queue, "media");
+    EXPECT_EQ(job.tags, (std::vector<std::string>{"big", "gpu"}));
+    EXPECT_EQ(job.priority, 3);
+    settle(claimed, FanOut{{child("below")}, "", false});
+  }
+  EXPECT_EQ(work[1].slots, 2) << "its width is its own";
+  for (const Claim& below : claim_there()) EXPECT_EQ(get(below.job).owner, "ada");
+}
+
 TEST_P(StoreContract, ATreesDeadlineEndsAllOfIt) {
   NewJob root = new_job("film");
   root.deadline = seconds(100);

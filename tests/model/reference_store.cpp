@@ -160,7 +160,10 @@ std::string ReferenceStore::settle(const Uuid& id, const Token& token, const End
     job.fail_fast = out->fail_fast;
     job.attempts = job.rescues = 0;
     job.progress = 0;
-    for (const NewJob& child : out->children) add(child, id);
+    for (NewJob child : out->children) {
+      child.priority = job.asked.priority;
+      add(child, id);
+    }
   } else if (const auto* retry = std::get_if<RetryLater>(&ending)) {
     if (job.attempts >= job.asked.most_attempts)
       end(job, State::kFailed);
