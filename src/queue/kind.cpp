@@ -7,6 +7,21 @@
 #include <stdexcept>
 
 namespace spool {
+namespace {
+
+// What would keep a tree waiting, or busy, for as long as a child process likes; empty: nothing.
+std::string unfit_wish(const NewJob& child, const Kind& kind, int slots) {
+  if (child.held) return "that is held";
+  if (!child.unique_key.empty()) return "with a unique key";
+  if (child.delay > kMostFannedOutDelay) return "that begins in more than an hour";
+  if (child.slots > slots) return fmt::format("with {} slots: it has {} itself", child.slots, slots);
+  if (child.most_attempts > kMostFannedOutAttempts)
+    return fmt::format("with {} attempts: at most {} are allowed", child.most_attempts, kMostFannedOutAttempts);
+  if (child.timeout && *child.timeout > kind.timeout) return "with a longer timeout than its kind's";
+  return "";
+}
+
+}  // namespace
 
 void Kinds::add(Kind kind) {
   const std::string name = kind.name;
@@ -59,12 +74,13 @@ Result<void> Kinds::check(const NewJob& job) const {
   return check_job(*found, job);
 }
 
-Result<void> Kinds::check(const Kind& parent, const FanOut& fan_out) const {
+Result<void> Kinds::check(const Kind& parent, int slots, const FanOut& fan_out) const {
   const FanOutRule& rule = parent.fan_out;
   if (fan_out.children.size() > rule.most_children)
     return fail(Code::kLimitExceeded, fmt::format("'{}' may fan out to at most {} jobs, wanted {}",
                                                   parent.name, rule.most_children, fan_out.children.size()));
   const bool by_people = rule.asked_by_people && parent.placement == Placement::kInline;
+  std::size_t bytes = 0;
   for (const NewJob& child : fan_out.children) {
     SPOOL_ASSIGN(const Entry* found, entry(child.kind));
     const bool allowed = std::find(rule.kinds.begin(), rule.kinds.end(), child.kind) != rule.kinds.end();
@@ -72,6 +88,13 @@ Result<void> Kinds::check(const Kind& parent, const FanOut& fan_out) const {
       return fail(Code::kPermissionDenied,
                   fmt::format("'{}' may not fan out to '{}'", parent.name, child.kind));
     SPOOL_TRY(check_job(*found, child));
+    if (const std::string wish = by_people ? "" : unfit_wish(child, found->kind, slots); !wish.empty())
+      return fail(Code::kPermissionDenied,
+                  fmt::format("'{}' may not fan out to '{}' {}", parent.name, child.kind, wish));
+    bytes += to_text(child.args).size() + to_text(child.labels).size();
+    if (bytes > rule.most_args_bytes)
+      return fail(Code::kLimitExceeded, fmt::format("'{}' may fan out to at most {} bytes of args and labels",
+                                                    parent.name, rule.most_args_bytes));
   }
   return {};
 }

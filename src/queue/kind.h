@@ -25,14 +25,18 @@ enum class Placement {
   kProcess,  // in a sandboxed child: everything that reads media
 };
 
-// What an attempt of this kind may fan out to. What a child process reports is hostile: this is checked.
+// What an attempt of this kind may fan out to. What a child process reports is hostile: this is checked, and
+// no child may park its tree: be held or far away, need more slots than its parent had, or be tried for ever.
 struct FanOutRule {
   std::vector<std::string> kinds;
   std::size_t most_children = 0;
-  // Its children are what a person wrote (a pipeline): never_fanned_out does not bind it. Only for kinds that
-  // run inline.
+  // Its children are what a person wrote (a pipeline): never_fanned_out and the last sentence above do not
+  // bind it. Only for kinds that run inline.
   bool asked_by_people = false;
+  std::size_t most_args_bytes = 16 << 20;  // of all its children's args and labels together
 };
+inline constexpr int kMostFannedOutAttempts = 10;
+inline constexpr Duration kMostFannedOutDelay = std::chrono::hours(1);
 
 using Handler = std::function<Ending(Attempt&)>;
 
@@ -71,8 +75,9 @@ class Kinds {
   // Checks what a person or a pipeline asks for, before anything is stored. Errors: kInvalidArgument,
   // kLimitExceeded; they name the argument and what is allowed.
   [[nodiscard]] Result<void> check(const NewJob& job) const;
-  // Checks what an attempt of `parent` wants to fan out to: hostile when it comes from a child process.
-  [[nodiscard]] Result<void> check(const Kind& parent, const FanOut& fan_out) const;
+  // Checks what an attempt of `parent`, which held so many slots, wants to fan out to: hostile when it comes
+  // from a child process.
+  [[nodiscard]] Result<void> check(const Kind& parent, int slots, const FanOut& fan_out) const;
   // Every single thing that is wrong with args, for those who can show where. The kind must be known.
   [[nodiscard]] std::vector<SchemaViolation> violations(std::string_view kind, const Json& args) const;
   [[nodiscard]] std::vector<const Kind*> all() const;

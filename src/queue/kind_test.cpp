@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <stdexcept>
 
 namespace spool {
@@ -78,21 +79,75 @@ TEST(Kinds, WhatIsTooLargeOrSenselessIsRefused) {
 TEST(Kinds, AnInternalKindIsForFanOutsOnly) {
   const Kinds kinds = table();
   EXPECT_FALSE(kinds.check(job("nap")));
-  EXPECT_TRUE(kinds.check(*kinds.find("sleep"), FanOut{{job("nap")}, "done"}));
+  EXPECT_TRUE(kinds.check(*kinds.find("sleep"), 1, FanOut{{job("nap")}, "done"}));
 }
 
 TEST(Kinds, AFanOutKeepsToItsRule) {
   const Kinds kinds = table();
   const Kind& sleep = *kinds.find("sleep");
-  EXPECT_EQ(message(kinds.check(sleep, FanOut{{job("nap"), job("nap"), job("nap")}, ""})),
+  EXPECT_EQ(message(kinds.check(sleep, 1, FanOut{{job("nap"), job("nap"), job("nap")}, ""})),
             "'sleep' may fan out to at most 2 jobs, wanted 3");
-  EXPECT_EQ(message(kinds.check(sleep, FanOut{{job("sleep")}, ""})), "'sleep' may not fan out to 'sleep'");
-  EXPECT_FALSE(kinds.check(sleep, FanOut{{job("no such kind")}, ""}));
+  EXPECT_EQ(message(kinds.check(sleep, 1, FanOut{{job("sleep")}, ""})), "'sleep' may not fan out to 'sleep'");
+  EXPECT_FALSE(kinds.check(sleep, 1, FanOut{{job("no such kind")}, ""}));
+}
+
+TEST(Kinds, AChildOfAFanOutCannotParkItsTreeOrKeepItBusy) {
+  const Kinds kinds = table();
+  const Kind& sleep = *kinds.find("sleep");
+  const std::vector<std::pair<std::string, std::function<void(NewJob&)>>> wishes = {
+      {"that is held", [](NewJob& j) { j.held = true; }},
+      {"with a unique key", [](NewJob& j) { j.unique_key = "k"; }},
+      {"that begins in more than an hour", [](NewJob& j) { j.delay = std::chrono::minutes(61); }},
+      {"with 3 slots: it has 2 itself", [](NewJob& j) { j.slots = 3; }},
+      {"with 11 attempts: at most 10 are allowed", [](NewJob& j) { j.most_attempts = 11; }},
+      {"with a longer timeout than its kind's", [](NewJob& j) { j.timeout = std::chrono::hours(7); }},
+  };
+  for (const auto& [words, wish] : wishes) {
+    NewJob nap = job("nap");
+    wish(nap);
+    const auto refused = kinds.check(sleep, 2, FanOut{{nap}, ""});
+    ASSERT_FALSE(refused) << words;
+    EXPECT_EQ(refused.error().code, Code::kPermissionDenied);
+    EXPECT_EQ(refused.error().message, "'sleep' may not fan out to 'nap' " + words);
+  }
+  NewJob modest = job("nap");
+  modest.slots = 2;
+  modest.most_attempts = 10;
+  modest.delay = std::chrono::hours(1);
+  modest.timeout = std::chrono::hours(6);
+  EXPECT_TRUE(kinds.check(sleep, 2, FanOut{{modest}, ""}));
+}
+
+TEST(Kinds, WhatAPersonWroteMayBeHeldOrWide) {
+  Kinds kinds = table();
+  Kind pipeline = kind("pipeline");
+  pipeline.placement = Placement::kInline;
+  pipeline.fan_out = {{"exec"}, 2, true};
+  kinds.add(pipeline);
+  NewJob step = job("exec");
+  step.held = true;
+  step.slots = 8;
+  EXPECT_TRUE(kinds.check(pipeline, 1, FanOut{{step}, ""}));
+}
+
+TEST(Kinds, AFanOutIsBoundedInBytes) {
+  Kinds kinds = table();
+  Kind small = kind("small");
+  small.fan_out = {{"nap"}, 2};
+  small.fan_out.most_args_bytes = 100;
+  kinds.add(small);
+  NewJob in_args = job("nap", {{"text", std::string(40, 'x')}});
+  EXPECT_TRUE(kinds.check(small, 1, FanOut{{in_args}, ""}));
+  EXPECT_EQ(message(kinds.check(small, 1, FanOut{{in_args, in_args}, ""})),
+            "'small' may fan out to at most 100 bytes of args and labels");
+  NewJob in_labels = job("nap");
+  in_labels.labels["text"] = std::string(100, 'x');
+  EXPECT_FALSE(kinds.check(small, 1, FanOut{{in_labels}, ""}));
 }
 
 TEST(Kinds, ExecIsNeverReachedFromAFanOutEvenIfARuleNamesIt) {
   const Kinds kinds = table();
-  EXPECT_EQ(message(kinds.check(*kinds.find("sleep"), FanOut{{job("exec")}, ""})),
+  EXPECT_EQ(message(kinds.check(*kinds.find("sleep"), 1, FanOut{{job("exec")}, ""})),
             "'sleep' may not fan out to 'exec'");
 }
 

@@ -261,7 +261,7 @@ void Worker::State::collect_ended() {
 
 void Worker::State::add_settlement(RunningAttempt attempt, Settlement settlement) {
   if (const auto* fan_out = std::get_if<FanOut>(&settlement.ending))
-    if (auto allowed = kinds.check(*attempt.kind, *fan_out); !allowed)
+    if (auto allowed = kinds.check(*attempt.kind, attempt.claim->slots, *fan_out); !allowed)
       settlement.ending = Failed{std::move(allowed).error()};
   if (settlement.log_tail.size() > kMostLogTailBytes)
     settlement.log_tail.erase(0, settlement.log_tail.size() - kMostLogTailBytes);
