@@ -169,7 +169,7 @@ TEST(Plan, OperatorsCommandsAreForPipelinesAndForNoOtherFanOut) {
   NewJob child;
   child.kind = "exec";
   const FanOut out{{child}, "done", false};
-  const auto checked = kinds.check(*kinds.find(kPipelineKind), out);
+  const auto checked = kinds.check(*kinds.find(kPipelineKind), 1, out);
   EXPECT_TRUE(checked) << checked.error().message;
   Kind sandboxed = *kinds.find(kPipelineKind);
   sandboxed.placement = Placement::kProcess;
