@@ -23,8 +23,8 @@ constexpr const char* kNeeded =
 constexpr const char* kAddNeed =
     "INSERT INTO need (needed, job, ignore_failure, open) VALUES (?1, ?2, ?3, ?4)";
 constexpr const char* kHolder =
-    "SELECT j.id FROM unique_key k JOIN job j ON j.seq = k.seq WHERE k.owner = ?1 AND k.kind = ?2 AND k.key "
-    "= ?3";
+    "SELECT j.id, EXISTS (SELECT 1 FROM hidden h WHERE h.seq = k.seq) FROM unique_key k"
+    " JOIN job j ON j.seq = k.seq WHERE k.owner = ?1 AND k.kind = ?2 AND k.key = ?3";  // primary keys
 constexpr const char* kTakeKey = "INSERT INTO unique_key (owner, kind, key, seq) VALUES (?1, ?2, ?3, ?4)";
 constexpr const char* kAddDeadline = "INSERT INTO deadline (at, seq) VALUES (?1, ?2)";
 // Whether the job of this id is the one that is asked for. IS also compares nulls.
@@ -193,11 +193,14 @@ Result<Inserted> Inserter::existing(const Draft& draft, const Parent* parent, co
   return Inserted{job.id, true};
 }
 
-std::optional<Uuid> Inserter::holder_of_key(const NewJob& job) {
+Result<std::optional<Uuid>> Inserter::holder_of_key(const NewJob& job, const std::string& owner) {
   if (job.unique_key.empty()) return std::nullopt;
-  Rows row = db_.query(kHolder, std::string_view(job.owner), std::string_view(job.kind),
+  Rows row = db_.query(kHolder, std::string_view(owner), std::string_view(job.kind),
                        std::string_view(job.unique_key));
-  return row.next() ? std::optional<Uuid>(row.uuid(0)) : std::nullopt;
+  if (!row.next()) return std::nullopt;
+  if (row.i32(1) != 0)
+    return fail(Code::kConflict, "the job that holds its unique key is being removed: try again");
+  return row.uuid(0);
 }
 
 Seq Inserter::add_row(const Draft& draft, const Uuid& id, const Parent* parent, const Place& place,

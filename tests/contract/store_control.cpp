@@ -272,6 +272,21 @@ TEST_P(StoreContract, ARetryGivesAFreshDeadline) {
   EXPECT_EQ(state(top), State::kFailed);
 }
 
+TEST_P(StoreContract, AUniqueKeyOfAJobThatIsBeingRemovedIsAConflictUntilItIsGone) {
+  NewJob job = new_job("a");
+  job.unique_key = "film";
+  insert(job);
+  const Claim running = claim_one();
+  must(store().remove(running.job));
+  const auto refused = insert_all({job})[0];
+  ASSERT_EQ(code_of(refused), "conflict") << "what is hidden takes no new work";
+  EXPECT_NE(refused.error().message.find("being removed"), std::string::npos) << refused.error().message;
+  settle(running, Released{});
+  const auto after = must(insert_all({job})[0]);
+  EXPECT_FALSE(after.existed);
+  EXPECT_EQ(state(after.id), State::kAvailable);
+}
+
 TEST_P(StoreContract, ARetryTakesItsUniqueKeyBackOrNotAtAll) {
   NewJob job = new_job("a");
   job.unique_key = "film";
