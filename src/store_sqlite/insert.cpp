@@ -189,7 +189,7 @@ Result<Inserted> Inserter::existing(const Draft& draft, const Parent* parent, co
     std::sort(wanted.begin(), wanted.end());
     same = had == wanted;
   }
-  if (!same) return fail(Code::kConflict, fmt::format("the id {} is taken by another job", job.id.text()));
+  if (!same) return fail(Code::kConflict, fmt::format("the id {} is taken", job.id.text()));
   return Inserted{job.id, true};
 }
 

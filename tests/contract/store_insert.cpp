@@ -113,6 +113,19 @@ TEST_P(StoreContract, TheSameIdWithAnotherBodyIsAConflict) {
   EXPECT_EQ(insert_code(needing), "conflict");
 }
 
+TEST_P(StoreContract, AnIdThatIsTakenTellsNothingOfWhoHasIt) {
+  NewJob job = new_job("secret", "film");
+  job.owner = "ada";
+  job.id = Uuid::v7();
+  insert(job);
+  NewJob same_id = new_job("a");
+  same_id.owner = "eve";
+  same_id.id = job.id;
+  const auto refused = insert_all({same_id})[0];
+  ASSERT_EQ(code_of(refused), "conflict");
+  EXPECT_EQ(refused.error().message, "the id " + job.id.text() + " is taken");
+}
+
 TEST_P(StoreContract, OneBadJobInABatchFailsAlone) {
   NewJob clash = new_job("b");
   clash.id = insert(new_job("a"));
