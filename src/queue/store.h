@@ -97,7 +97,8 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // A worker comes and goes. close_session releases what it still runs (no attempt is charged).
+  // A worker comes and goes. close_session releases what it still runs (no attempt is charged); when the lease
+  // was lost already, its jobs are rescued, and that is charged.
   virtual Result<Session> open_session(const WorkerInfo& worker) = 0;
   virtual Result<void> close_session(Session session) = 0;
   // Errors: kLeaseLost when the lease was lost; the session is then gone for good.

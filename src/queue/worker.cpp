@@ -143,8 +143,8 @@ Result<bool> Worker::State::begin_anew() {
   to_settle.clear();
   settling.clear();
   reports.clear();
-  // If the store still knows the session, this makes its jobs available at once.
-  if (auto closed = store.close_session(session); !closed) spdlog::debug("{}", closed.error().message);
+  // The session is not closed: the store ends it by its own clock, and charges the loss. A job that starves
+  // its worker past the lease would come back uncharged for ever.
   // What was killed is gone in a moment; a job that comes back to us should find its place empty.
   const auto patience = BootClock::now() + kKilledIsGone;
   for (collect_ended(); running.size() > 0 && BootClock::now() < patience; collect_ended())

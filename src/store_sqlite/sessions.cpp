@@ -73,15 +73,11 @@ void Sessions::open(const Uuid& id, const WorkerInfo& worker) {
 }
 
 void Sessions::close(const Uuid& id) {
-  std::int64_t session = 0;
-  {
-    Rows row = db_.query(kNumber, id);
-    if (!row.next()) return;
-    session = row.i64(0);
-  }
+  const auto session = find(id);
+  if (!session) return end_lost(id);  // a worker that found its own loss was lost all the same
   Settler settler(life_, lanes_);
-  for (const Seq job : jobs_of(db_, session)) settler.release(job);
-  db_.run(kDelete, session);
+  for (const Seq job : jobs_of(db_, *session)) settler.release(job);
+  db_.run(kDelete, *session);
 }
 
 std::optional<std::int64_t> Sessions::find(const Uuid& id) {

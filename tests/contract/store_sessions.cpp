@@ -103,6 +103,21 @@ TEST_P(StoreContract, ClosingASessionGivesItsJobsBackUnharmed) {
   EXPECT_EQ(must(store().sessions()).size(), 1u) << "only the one that claimed last";
 }
 
+TEST_P(StoreContract, ClosingASessionWhoseLeaseIsLostChargesTheLoss) {
+  const Session mine = session(seconds(30));
+  const Uuid id = insert(new_job("a"));
+  must(store().exchange(mine, {}, slots(1)));
+  pass(seconds(31));
+  must(store().close_session(mine));
+  const Job back = get(id);
+  EXPECT_EQ(back.state, State::kAvailable);
+  EXPECT_EQ(back.rescues, 1);
+  EXPECT_EQ(back.errors.at(0).error.code, Code::kCrashed);
+  must(store().close_session(mine));
+  EXPECT_EQ(get(id).rescues, 1);
+  EXPECT_TRUE(must(store().sessions()).empty());
+}
+
 TEST_P(StoreContract, APoisonJobEndsAfterTwentyLostWorkers) {
   const Uuid id = insert(new_job("a"));
   for (int i = 1; i <= kRescueLimit; ++i) {

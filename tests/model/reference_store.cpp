@@ -347,6 +347,7 @@ bool ReferenceStore::renew(const Uuid& session) {
 }
 
 void ReferenceStore::close_session(const Uuid& session) {
+  if (!alive(session)) return end_session(session);
   if (sessions_.erase(session) == 0) return;
   for (ModelJob* job : by_seq())
     if (job->state == State::kRunning && job->session == session) give_back(*job);

@@ -507,7 +507,9 @@ TEST(Worker, AWorkerThatCannotRenewStopsItsWorkByItsOwnClock) {
     unblocked.notify_all();
   }
   ASSERT_TRUE(store.await_ended(1));
-  EXPECT_NE(store.get(id)->result, Json("too late"));
+  const Job job = *store.get(id);
+  EXPECT_NE(job.result, Json("too late"));
+  EXPECT_GE(job.rescues, 1) << "a job that starves its worker is charged for it";
 }
 
 TEST(Worker, AnExchangeInDoubtEndsTheSessionSoThatUnseenClaimsComeBack) {
