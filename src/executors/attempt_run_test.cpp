@@ -66,6 +66,19 @@ TEST_F(AttemptRunTest, TheClaimsTimeoutOutweighsTheKinds) {
   EXPECT_EQ(run.overdue({}, at(5s)), StopReason::kTimedOut);
 }
 
+TEST_F(AttemptRunTest, ATreesDeadlineCutsTheKindsTimeoutAndNeverStretchesIt) {
+  auto claim = std::make_shared<Claim>();
+  claim->until_deadline = 48h;
+  AttemptRun hung(claim, kind_, start_);
+  hung.begin(used(0), at(0s));
+  EXPECT_EQ(hung.overdue({}, at(100s)), StopReason::kTimedOut);
+  auto late = std::make_shared<Claim>();
+  late->until_deadline = 4s;
+  AttemptRun run(late, kind_, start_);
+  run.begin(used(0), at(0s));
+  EXPECT_EQ(run.overdue({}, at(4s)), StopReason::kTimedOut);
+}
+
 TEST_F(AttemptRunTest, ReportsAreMergedAndSparse) {
   AttemptRun run = make();
   run.on_progress(0.1, {{"fps", 1}});

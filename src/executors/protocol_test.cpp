@@ -101,6 +101,7 @@ TEST(Protocol, AClaimSurvivesTheWayWholly) {
   claim.most_attempts = 5;
   claim.slots = 2;
   claim.timeout = std::chrono::minutes(3);
+  claim.until_deadline = std::chrono::minutes(2);
   ChildResult child;
   child.id = Uuid::v7();
   child.kind = "chunk";
@@ -113,6 +114,7 @@ TEST(Protocol, AClaimSurvivesTheWayWholly) {
   ASSERT_TRUE(read) << read.error().message;
   const Claim& found = std::get<process::Run>(*read).claim;
   EXPECT_EQ(to_json(found), to_json(claim));
+  EXPECT_EQ(found.until_deadline, claim.until_deadline);
   EXPECT_EQ(found.children[0].token, claim.children[0].token);
   EXPECT_EQ(found.children[0].state, State::kFailed);
 }

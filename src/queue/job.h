@@ -158,7 +158,8 @@ struct Claim {
   int attempt = 1;
   int most_attempts = 3;
   int slots = 1;
-  std::optional<Duration> timeout;    // already cut to the tree's deadline
+  std::optional<Duration> timeout;         // its own; nullopt: its kind's
+  std::optional<Duration> until_deadline;  // of its tree, from the claim on
   std::vector<ChildResult> children;  // in a later phase, in the order of their insertion
 };
 

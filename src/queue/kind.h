@@ -66,6 +66,11 @@ struct Kind {
   }
 };
 
+// How long such an attempt may run: the job's own timeout or its kind's, and never beyond its tree's deadline.
+[[nodiscard]] inline Duration time_limit(const Claim& claim, const Kind& kind) {
+  return std::min(claim.timeout.value_or(kind.timeout), claim.until_deadline.value_or(Duration::max()));
+}
+
 class Kinds {
  public:
   // Throws std::invalid_argument on what is a mistake of the program: a name that is taken or empty, no

@@ -321,7 +321,7 @@ void Worker::State::begin(std::vector<Claim> claims) {
     }
     const Placement placement = attempt.kind->placement_of(claim.phase);
     attempt.executor = executors[static_cast<std::size_t>(placement)];
-    attempt.timeout_at = now + claim.timeout.value_or(attempt.kind->timeout);
+    attempt.timeout_at = now + time_limit(claim, *attempt.kind);
     first_timeout = std::min(first_timeout, attempt.timeout_at);
     if (attempt.executor == nullptr) {
       give_back(claim,

@@ -265,7 +265,7 @@ TEST_P(StoreContract, ARetryGivesAFreshDeadline) {
   must(store().retry(top));
   must(store().rescue());
   const Claim one = claim_one();
-  EXPECT_GT(one.timeout.value(), seconds(90));
+  EXPECT_GT(one.until_deadline.value(), seconds(90));
   settle(one, Succeeded{});
   pass(seconds(101));
   must(store().rescue());

@@ -284,6 +284,24 @@ TEST(Worker, AKindsOwnTimeoutCountsWhereTheJobHasNone) {
   EXPECT_EQ(store.get(id)->errors[0].error.message, "ran longer than its timeout");
 }
 
+TEST(Worker, ADeadlineFarAwayDoesNotStretchAKindsTimeout) {
+  FaultyStore store;
+  Kinds kinds;
+  Kind kind = inline_kind("hangs", [](Attempt& a) -> Ending {
+    await_stop(a);
+    return Failed{{Code::kInternal, ""}};
+  });
+  kind.timeout = 20ms;
+  kinds.add(kind);
+  NewJob job = new_job("hangs");
+  job.most_attempts = 1;
+  job.deadline = 48h;
+  const Uuid id = insert_one(store, job);
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(store.await_ended(1));
+  EXPECT_EQ(store.get(id)->errors[0].error.message, "ran longer than its timeout");
+}
+
 TEST(Worker, ACancelledAttemptLearnsItFromItsNextReport) {
   FaultyStore store;
   Kinds kinds;

@@ -61,7 +61,7 @@ class AttemptRun {
 
  private:
   [[nodiscard]] Error error_of(StopReason reason) const;
-  [[nodiscard]] Duration timeout() const { return claim_->timeout.value_or(kind_->timeout); }
+  [[nodiscard]] Duration timeout() const { return time_limit(*claim_, *kind_); }
 
   std::shared_ptr<const Claim> claim_;
   const Kind* kind_;

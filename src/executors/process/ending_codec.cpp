@@ -1,5 +1,7 @@
 #include "executors/process/ending_codec.h"
 
+#include <algorithm>
+
 #include "executors/process/fields.h"
 #include "executors/process/limits.h"
 
@@ -210,6 +212,7 @@ Json to_json(const Claim& claim) {
              {"slots", claim.slots}};
   if (claim.parent) value["parent"] = claim.parent->text();
   if (claim.timeout) value["timeout"] = claim.timeout->count();
+  if (claim.until_deadline) value["until_deadline"] = std::min(claim.until_deadline->count(), kMostMicroseconds);
   Json children = Json::array();
   for (const ChildResult& child : claim.children) children.push_back(to_json(child));
   value["children"] = std::move(children);
@@ -279,6 +282,7 @@ Result<Claim> claim_from_json(const Json& value) {
   claim.most_attempts = static_cast<int>(fields.integer("most_attempts", INT32_MIN, INT32_MAX, 3));
   claim.slots = static_cast<int>(fields.integer("slots", INT32_MIN, INT32_MAX, 1));
   claim.timeout = optional_duration(fields, "timeout");
+  claim.until_deadline = optional_duration(fields, "until_deadline");
   const Json* children = fields.find("children");
   SPOOL_TRY(fields.done());
   if (children == nullptr) return claim;
