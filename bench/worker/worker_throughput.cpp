@@ -52,8 +52,8 @@ void measure(int jobs, int slots) {
   const auto result = worker.run([&] { return ++turns, ran == jobs; });
   const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   if (!result) throw std::runtime_error(result.error().message);
-  fmt::print("{} slots: {:.0f} jobs/s, {:.0f} a CPU second, {:.1f} jobs a turn\n", which, slots,
-             jobs / wall, jobs / (cpu_seconds() - cpu), static_cast<double>(jobs) / turns);
+  fmt::print("{} slots: {:.0f} jobs/s, {:.0f} a CPU second, {:.1f} jobs a turn\n", which, slots, jobs / wall,
+             jobs / (cpu_seconds() - cpu), static_cast<double>(jobs) / turns);
 }
 
 }  // namespace

@@ -85,9 +85,7 @@ NewJob step_job(const Claim& claim, const Json& step, const Json& steps) {
                               {"step", reference["step"]},
                               {"job", child_id(claim.job, reference["step"].get<std::string>()).text()},
                               {"output", reference["output"]}});
-  job.args = {{"kind", job.kind},
-              {"args", std::move(job.args)},
-              {"references", std::move(resolved_later)}};
+  job.args = {{"kind", job.kind}, {"args", std::move(job.args)}, {"references", std::move(resolved_later)}};
   job.kind = kStepKind;
   return job;
 }

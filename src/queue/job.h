@@ -160,7 +160,7 @@ struct Claim {
   int slots = 1;
   std::optional<Duration> timeout;         // its own; nullopt: its kind's
   std::optional<Duration> until_deadline;  // of its tree, from the claim on
-  std::vector<ChildResult> children;  // in a later phase, in the order of their insertion
+  std::vector<ChildResult> children;       // in a later phase, in the order of their insertion
 };
 
 }  // namespace spool

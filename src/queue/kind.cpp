@@ -16,7 +16,8 @@ std::string unfit_wish(const NewJob& child, const Kind& kind, int slots) {
   if (child.delay > kMostFannedOutDelay) return "that begins in more than an hour";
   if (child.slots > slots) return fmt::format("with {} slots: it has {} itself", child.slots, slots);
   if (child.most_attempts > kMostFannedOutAttempts)
-    return fmt::format("with {} attempts: at most {} are allowed", child.most_attempts, kMostFannedOutAttempts);
+    return fmt::format("with {} attempts: at most {} are allowed", child.most_attempts,
+                       kMostFannedOutAttempts);
   if (child.timeout && *child.timeout > kind.timeout) return "with a longer timeout than its kind's";
   return "";
 }

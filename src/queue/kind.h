@@ -66,7 +66,8 @@ struct Kind {
   }
 };
 
-// How long such an attempt may run: the job's own timeout or its kind's, and never beyond its tree's deadline.
+// How long such an attempt may run: the job's own timeout or its kind's, and never beyond its tree's
+// deadline.
 [[nodiscard]] inline Duration time_limit(const Claim& claim, const Kind& kind) {
   return std::min(claim.timeout.value_or(kind.timeout), claim.until_deadline.value_or(Duration::max()));
 }

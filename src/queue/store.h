@@ -93,12 +93,14 @@ struct QueueCounts {
   std::int64_t counts[kStateCount] = {};
 };
 
+inline constexpr int kMostRescued = 1000;
+
 class Store {
  public:
   virtual ~Store() = default;
 
-  // A worker comes and goes. close_session releases what it still runs (no attempt is charged); when the lease
-  // was lost already, its jobs are rescued, and that is charged.
+  // A worker comes and goes. close_session releases what it still runs (no attempt is charged); when the
+  // lease was lost already, its jobs are rescued, and that is charged.
   virtual Result<Session> open_session(const WorkerInfo& worker) = 0;
   virtual Result<void> close_session(Session session) = 0;
   // Errors: kLeaseLost when the lease was lost; the session is then gone for good.
@@ -130,9 +132,11 @@ class Store {
   virtual Result<std::vector<QueueCounts>> counts() = 0;
 
   // Makes jobs of dead sessions available again, moves due jobs, ends what is past its deadline, purges
-  // removed trees. Every worker calls it now and then; returns how many jobs it changed.
-  virtual Result<int> rescue() = 0;
-  // Forgets trees that ended longer than `age` ago; returns how many jobs went.
+  // removed trees. Every worker calls it now and then; returns how many jobs it changed. It ends its turn
+  // soon after `most`, for leases are renewed beside it: then there may be more to do.
+  virtual Result<int> rescue(int most = kMostRescued) = 0;
+  // Forgets trees that ended longer than `age` ago, at most so many jobs; returns how many went. A tree of
+  // which a part is gone is not seen any more.
   virtual Result<int> prune(Duration age, int most) = 0;
 
   // Blocks until something may have become claimable, `most` passed, or stop() was called by wake().

@@ -54,8 +54,10 @@ void Worker::State::keep() {
     if (next_renewal <= now) renew(renewing, next_renewal);
     if (reports.due() <= now) send_reports(reporting);
     if (next_rescue > now) continue;
-    const auto rescued = store.rescue();
-    next_rescue = BootClock::now() + options.poll;
+    const auto rescued = store.rescue(kMostRescued);
+    const bool more = rescued && *rescued >= kMostRescued;
+    next_rescue = BootClock::now();
+    if (!more) next_rescue += options.poll;
     if (!rescued) {
       next_rescue += rescuing.failed(rescued.error());
     } else {

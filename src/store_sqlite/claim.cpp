@@ -150,7 +150,8 @@ Claim Claimer::read(const Rows& row, int slots) {
   claim.most_attempts = row.i32(8);
   claim.slots = slots;
   claim.timeout = row.maybe_duration(9);
-  if (const auto deadline = row.maybe_time(10)) claim.until_deadline = std::max(*deadline - now_, Duration(0));
+  if (const auto deadline = row.maybe_time(10))
+    claim.until_deadline = std::max(*deadline - now_, Duration(0));
   if (row.i32(11) != 0) {
     claim.attempt = row.i32(12) + 1;
     claim.phase = row.text(13);

@@ -15,7 +15,8 @@ constexpr const char* kAddJob =
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
     " ON CONFLICT (id) DO NOTHING";
 constexpr const char* kParent =
-    "SELECT j.seq, coalesce(j.root, j.seq), coalesce(l.deadline, j.deadline), j.owner, j.lane, j.priority FROM job j"
+    "SELECT j.seq, coalesce(j.root, j.seq), coalesce(l.deadline, j.deadline), j.owner, j.lane, j.priority "
+    "FROM job j"
     " LEFT JOIN life l ON l.seq = j.seq WHERE j.seq = ?1";
 constexpr const char* kNeeded =
     "SELECT j.seq, j.parent FROM job j WHERE j.id = ?1"

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 namespace spool::sqlite {
 namespace {
 
@@ -14,16 +16,18 @@ constexpr const char* kRenew = "UPDATE session SET expires = lease + ?2 WHERE se
 constexpr const char* kDelete = "DELETE FROM session WHERE session = ?1";
 // Tens or hundreds of rows: scanned.
 constexpr const char* kAll = "SELECT session, id, expires, boot, host || ':' || pid FROM session";
-constexpr const char* kJobsOf = "SELECT seq FROM running WHERE session = ?1 ORDER BY seq";
+constexpr const char* kJobsOf = "SELECT seq FROM running WHERE session = ?1 ORDER BY seq LIMIT ?2";
 constexpr const char* kStopsOf =
     "SELECT j.id, coalesce(l.stop, 0), coalesce(l.deadline, j.deadline) FROM running r JOIN job j ON j.seq = "
     "r.seq"
     " LEFT JOIN life l ON l.seq = r.seq WHERE r.session = ?1 AND (l.stop > 0 OR coalesce(l.deadline, "
     "j.deadline) <= ?2)";
 
-std::vector<Seq> jobs_of(Database& db, std::int64_t session) {
+constexpr int kAllJobs = std::numeric_limits<int>::max();
+
+std::vector<Seq> jobs_of(Database& db, std::int64_t session, int most) {
   std::vector<Seq> jobs;
-  Rows rows = db.query(kJobsOf, session);
+  Rows rows = db.query(kJobsOf, session, most);
   while (rows.next()) jobs.push_back(rows.i64(0));
   return jobs;
 }
@@ -49,7 +53,8 @@ void SessionLocks::take(const Uuid& session) {
 }
 
 void SessionLocks::drop(const Uuid& session) {
-  forget(session);
+  std::error_code ignored;
+  std::filesystem::remove(file_of(session), ignored);
   held_.erase(session);
 }
 
@@ -58,11 +63,6 @@ bool SessionLocks::alive(const Uuid& session) const {
   if (!std::filesystem::exists(file_of(session), error)) return true;  // nothing is known: the lease decides
   auto lock = FileLock::try_lock(file_of(session));
   return !lock || !*lock;
-}
-
-void SessionLocks::forget(const Uuid& session) const {
-  std::error_code ignored;
-  std::filesystem::remove(file_of(session), ignored);
 }
 
 void Sessions::open(const Uuid& id, const WorkerInfo& worker) {
@@ -76,7 +76,7 @@ void Sessions::close(const Uuid& id) {
   const auto session = find(id);
   if (!session) return end_lost(id);  // a worker that found its own loss was lost all the same
   Settler settler(life_, lanes_);
-  for (const Seq job : jobs_of(db_, *session)) settler.release(job);
+  for (const Seq job : jobs_of(db_, *session, kAllJobs)) settler.release(job);
   db_.run(kDelete, *session);
 }
 
@@ -96,10 +96,11 @@ Renewed Sessions::renew(std::int64_t session) {
   return renewed;
 }
 
-void Sessions::rescue_jobs_of(std::int64_t session, const std::string& worker) {
+int Sessions::rescue_jobs_of(std::int64_t session, const std::string& worker, int most) {
   Settler settler(life_, lanes_);
-  for (const Seq job : jobs_of(db_, session)) settler.rescue(job, worker);
-  db_.run(kDelete, session);
+  const std::vector<Seq> jobs = jobs_of(db_, session, most);
+  for (const Seq job : jobs) settler.rescue(job, worker);
+  return static_cast<int>(jobs.size());
 }
 
 void Sessions::end_lost(const Uuid& id) {
@@ -111,16 +112,17 @@ void Sessions::end_lost(const Uuid& id) {
     session = row.i64(0);
     worker = row.text(1);
   }
-  rescue_jobs_of(session, worker);
+  rescue_jobs_of(session, worker, kAllJobs);
+  db_.run(kDelete, session);
 }
 
-std::vector<Uuid> Sessions::end_dead() {
-  struct Dead {
+Sessions::Dead Sessions::end_dead(int most) {
+  struct Row {
     std::int64_t session;
     Uuid id;
     std::string worker;
   };
-  std::vector<Dead> dead;
+  std::vector<Row> rows_of_dead;
   {
     Rows rows = db_.query(kAll);
     while (rows.next()) {
@@ -128,15 +130,18 @@ std::vector<Uuid> Sessions::end_dead() {
       const bool same_kernel = !locks_.boot().empty() && rows.view(3) == locks_.boot();
       // The lock was taken before the row was written: here it can only be free because its holder is gone.
       if (expired || (same_kernel && !locks_.alive(rows.uuid(1))))
-        dead.push_back({rows.i64(0), rows.uuid(1), rows.text(4)});
+        rows_of_dead.push_back({rows.i64(0), rows.uuid(1), rows.text(4)});
     }
   }
-  std::vector<Uuid> ids;
-  for (const Dead& d : dead) {
-    rescue_jobs_of(d.session, d.worker);
-    ids.push_back(d.id);
+  Dead dead;
+  for (const Row& row : rows_of_dead) {
+    const int left = most - dead.jobs;
+    dead.jobs += rescue_jobs_of(row.session, row.worker, left);
+    if (dead.jobs >= most) break;  // it may have more
+    db_.run(kDelete, row.session);
+    dead.gone.push_back(row.id);
   }
-  return ids;
+  return dead;
 }
 
 }  // namespace spool::sqlite

@@ -18,10 +18,9 @@ class SessionLocks {
   explicit SessionLocks(std::filesystem::path folder);
   // Throws StoreError when it cannot be made.
   void take(const Uuid& session);
-  void drop(const Uuid& session);  // unlocks and unlinks
+  void drop(const Uuid& session);  // unlocks and unlinks; also what a dead worker left
   // False when nobody holds the lock that the session took: its process is gone.
   [[nodiscard]] bool alive(const Uuid& session) const;
-  void forget(const Uuid& session) const;  // unlinks what a dead worker left
   [[nodiscard]] const std::string& boot() const { return boot_; }
 
  private:
@@ -41,12 +40,16 @@ class Sessions {
   // Its number, when the lease is alive.
   [[nodiscard]] std::optional<std::int64_t> find(const Uuid& id);
   [[nodiscard]] Renewed renew(std::int64_t session);
-  // Their jobs become available again. Returns the sessions that are gone.
-  [[nodiscard]] std::vector<Uuid> end_dead();
+  // So many of their jobs become available again; a session whose last job did is gone.
+  struct Dead {
+    int jobs = 0;
+    std::vector<Uuid> gone;
+  };
+  [[nodiscard]] Dead end_dead(int most);
   void end_lost(const Uuid& id);
 
  private:
-  void rescue_jobs_of(std::int64_t session, const std::string& worker);
+  int rescue_jobs_of(std::int64_t session, const std::string& worker, int most);
 
   LifeCycle& life_;
   Database& db_;

@@ -106,8 +106,8 @@ class SqliteStore final : public Store {
       for (const Settlement& s : settlements) result.settled.push_back(settler.settle(s));
       life.propagate();
       if (want.slots <= 0) return result;
-      move_due(life);
-      stop_late(life);
+      move_due(life, kMostRescued);
+      stop_late(life, kMostRescued);
       life.propagate();
       Claimer claimer(life, lanes_);
       result.claimed = claimer.claim(number, want);
@@ -166,18 +166,20 @@ class SqliteStore final : public Store {
     return read([](Reader& reader) { return reader.counts(); });
   }
 
-  Result<int> rescue() override {
-    std::vector<Uuid> dead;
+  Result<int> rescue(int most) override {
+    std::vector<Uuid> gone;
     auto changed = write([&](LifeCycle& life) {
-      dead = Sessions(life, lanes_, locks_).end_dead();
-      int moved = move_due(life);
-      stop_late(life);
+      Sessions::Dead dead = Sessions(life, lanes_, locks_).end_dead(most);
+      gone = std::move(dead.gone);
+      int count = dead.jobs + move_due(life, most - dead.jobs);
+      stop_late(life, most - count);
       life.propagate();
-      moved += life.moved() + purge(life);
-      return moved;
+      count += life.moved();
+      return count + purge(life, most - count);
     });
+    const std::lock_guard lock(write_mutex_);
     if (changed)
-      for (const Uuid& session : dead) locks_.forget(session);
+      for (const Uuid& session : gone) locks_.drop(session);
     return changed;
   }
 

@@ -7,9 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
+#include <set>
 
 #include "base/file.h"
 #include "base/temporary_folder.h"
@@ -53,6 +56,26 @@ std::string ask_sql(const fs::path& path, const std::string& sql) {
       &answer, nullptr);
   sqlite3_close(db);
   return answer;
+}
+
+std::vector<std::string> plan_of(const fs::path& path, const std::string& sql) {
+  sqlite3* db = nullptr;
+  std::vector<std::string> steps;
+  EXPECT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  const auto add = [](void* into, int, char** values, char**) {
+    static_cast<std::vector<std::string>*>(into)->emplace_back(values[3]);
+    return 0;
+  };
+  EXPECT_EQ(sqlite3_exec(db, ("EXPLAIN QUERY PLAN " + sql).c_str(), add, &steps, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(db);
+  sqlite3_close(db);
+  return steps;
+}
+
+bool changes_or_reads(const std::string& sql) {
+  const std::string verbs[] = {"SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "};
+  return std::any_of(std::begin(verbs), std::end(verbs),
+                     [&](const auto& verb) { return sql.starts_with(verb); });
 }
 
 NewJob job_of(std::string kind) {
@@ -257,13 +280,119 @@ TEST_F(SqliteStoreTest, ASessionsLockFileGoesWithIt) {
   EXPECT_FALSE(fs::exists(lock));
 }
 
-TEST_F(SqliteStoreTest, AClaimUsesTheIndexOfItsLane) {
-  open_or_throw(path()).reset();
-  const std::string plan =
-      ask_sql(path(),
-              "SELECT group_concat(detail) FROM (EXPLAIN QUERY PLAN SELECT rank, seq FROM ready WHERE"
-              " lane = 1 AND (rank, seq) > (0, 0) ORDER BY rank, seq LIMIT 5)");
-  EXPECT_EQ(plan.find("TEMP B-TREE"), std::string::npos) << plan;
+// Every statement that the store really runs: each connection that is opened meanwhile tells them.
+class ToldStatements {
+ public:
+  ToldStatements() {
+    told().clear();
+    sqlite3_auto_extension(reinterpret_cast<void (*)()>(&watch));
+  }
+  ~ToldStatements() { sqlite3_cancel_auto_extension(reinterpret_cast<void (*)()>(&watch)); }
+
+  static std::set<std::string>& told() {
+    static std::set<std::string> statements;
+    return statements;
+  }
+
+ private:
+  static int watch(sqlite3* db, char**, const void*) {
+    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, &tell, nullptr);
+  }
+  static int tell(unsigned, void*, void* statement, void*) {
+    static std::mutex mutex;
+    const std::lock_guard lock(mutex);
+    told().insert(sqlite3_sql(static_cast<sqlite3_stmt*>(statement)));
+    return 0;
+  }
+};
+
+void end_all(Store& store, Session session, Ending ending) {
+  ClaimRequest want;
+  want.slots = want.all_slots = 100;
+  for (;;) {
+    std::vector<Settlement> done;
+    for (const Claim& claim : store.exchange(session, {}, want).value().claimed)
+      done.push_back({claim.job,
+                      claim.token,
+                      claim.kind == "tree" && claim.phase.empty()
+                          ? Ending(FanOut{std::vector<NewJob>(3, job_of("leaf")), "x", false})
+                          : ending,
+                      {},
+                      ""});
+    if (done.empty()) return;
+    for (const auto& settled : store.exchange(session, done, {}).value().settled) ASSERT_TRUE(settled);
+  }
+}
+
+// Claims from one lane and from several, settles, retries, removes, purges, prunes and rescues.
+void do_everything(Store& store) {
+  const Session session = store.open_session({}).value();
+  NewJob tree = job_of("tree"), keyed = job_of("leaf"), needing = job_of("leaf"), late = job_of("leaf");
+  tree.id = Uuid::v7();
+  keyed.unique_key = "k";
+  needing.needs = {{tree.id, true}};
+  late.deadline = seconds(5);
+  for (const NewJob& job : {tree, keyed, needing, late}) insert(store, job);
+  end_all(store, session, Failed{{Code::kCorruptInput, "broken", 0}});
+  ASSERT_TRUE(store.retry(tree.id));
+  NewJob other = job_of("leaf");
+  other.queue = "other";
+  insert(store, other);
+  late.delay = seconds(1);
+  insert(store, late);
+  end_all(store, session, Succeeded{});
+  store.shift_clock_for_tests(seconds(20));
+  ASSERT_TRUE(store.remove(tree.id));
+  ASSERT_GT(store.rescue().value(), 0);
+  store.shift_clock_for_tests(hours(2));
+  ASSERT_GT(store.prune(hours(1), 100).value(), 0);
+  insert(store, job_of("leaf"));
+  ClaimRequest want;
+  want.slots = want.all_slots = 1;
+  const Session dead = store.open_session({}).value();
+  ASSERT_EQ(store.exchange(dead, {}, want).value().claimed.size(), 1u);
+  store.shift_clock_for_tests(hours(2));
+  ASSERT_GT(store.rescue().value(), 0);
+}
+
+TEST_F(SqliteStoreTest, EveryStatementFindsItsRowsByAnIndex) {
+  {
+    const ToldStatements telling;
+    do_everything(*open_or_throw(path()));
+  }
+  // Few by their nature: sessions, lanes, what runs, what was removed. And what is read in its order, as far
+  // as it is wanted: the line of a lane, a tree, the log of ends.
+  const std::set<std::string> may_scan = {"session", "s",      "lane",  "r", "running",
+                                          "h",       "hidden", "below", "b"};
+  int explained = 0;
+  for (const std::string& sql : ToldStatements::told()) {
+    if (!changes_or_reads(sql)) continue;
+    ++explained;
+    for (const std::string& step : plan_of(path(), sql)) {
+      if (!step.starts_with("SCAN ") || step.find("CONSTANT ROW") != std::string::npos) continue;
+      const std::string table = step.substr(5, step.find(' ', 5) - 5);
+      const bool log_of_ends = table == "o" && sql.ends_with("ORDER BY o.n");
+      EXPECT_TRUE(may_scan.contains(table) || log_of_ends) << sql << "\n" << step;
+    }
+  }
+  EXPECT_GT(explained, 40);
+}
+
+TEST_F(SqliteStoreTest, AClaimReadsItsLaneInOrder) {
+  {
+    const ToldStatements telling;
+    do_everything(*open_or_throw(path()));
+  }
+  int explained = 0;
+  for (const std::string& sql : ToldStatements::told()) {
+    if (!sql.starts_with("SELECT") || sql.find("FROM ready") == std::string::npos) continue;
+    ++explained;
+    for (const std::string& step : plan_of(path(), sql)) {
+      EXPECT_EQ(step.find("TEMP B-TREE"), std::string::npos) << sql << "\n" << step;
+      EXPECT_FALSE(step.starts_with("SCAN")) << sql << "\n" << step;
+    }
+  }
+  EXPECT_EQ(explained, 2) << "of one lane, and of several";
 }
 
 }  // namespace

@@ -10,8 +10,9 @@ namespace spool::sqlite {
 namespace {
 
 constexpr const char* kDue =
-    "SELECT seq FROM parked WHERE state = 2 AND due <= ?1 ORDER BY due LIMIT 1000";  // parked_due
-constexpr const char* kLate = "SELECT seq FROM deadline WHERE at <= ?1";             // primary key
+    "SELECT seq FROM parked WHERE state = 2 AND due <= ?1 ORDER BY due LIMIT ?2";  // parked_due
+constexpr const char* kLate =
+    "SELECT seq FROM deadline WHERE at <= ?1 ORDER BY at, seq LIMIT ?2";  // primary key
 constexpr const char* kDropDeadline =
     "DELETE FROM deadline WHERE seq = ?1 AND at <= ?2";  // the few that are late
 constexpr const char* kSubtree =                         // job_of_parent; a parent stands before its children
@@ -45,19 +46,34 @@ constexpr const char* kTakeKey =
     "INSERT INTO unique_key (owner, kind, key, seq) SELECT owner, kind, unique_key, seq FROM job WHERE seq = "
     "?1"
     " ON CONFLICT DO NOTHING";
-constexpr const char* kHide = "INSERT OR IGNORE INTO hidden (seq, top) VALUES (?1, ?2)";
+constexpr const char* kHide =  // job_of_parent
+    "WITH RECURSIVE below (seq) AS (VALUES (?1) UNION ALL SELECT j.seq FROM below b JOIN job j ON j.parent = "
+    "b.seq)"
+    " INSERT OR IGNORE INTO hidden (seq, top) SELECT seq, ?1 FROM below";
 // A top that has an outcome has ended, and its tree with it.
 constexpr const char* kPurgeable =
     "SELECT h.top FROM hidden h JOIN outcome o ON o.seq = h.top AND o.superseded = 0 WHERE h.seq = h.top "
     "LIMIT 100";
-constexpr const char* kOldRoots =
-    "SELECT o.seq FROM outcome o JOIN job j ON j.seq = o.seq WHERE o.at < ?1 AND o.superseded = 0"
-    " AND j.parent IS NULL ORDER BY o.n LIMIT ?2";
+constexpr const char* kEndedRoots =  // in the order of their ends: read until one is young
+    "SELECT o.seq, o.at FROM outcome o JOIN job j ON j.seq = o.seq WHERE o.superseded = 0 AND j.parent IS "
+    "NULL"
+    " AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.seq = o.seq) ORDER BY o.n";
+constexpr const char* kLastBelow =  // job_of_parent; children stand before their parent
+    "WITH RECURSIVE below (seq) AS (VALUES (?1) UNION ALL SELECT j.seq FROM below b JOIN job j ON j.parent = "
+    "b.seq)"
+    " SELECT seq FROM below ORDER BY seq DESC LIMIT ?2";
 constexpr const char* kForget[] = {
-    "DELETE FROM checkpoint WHERE seq = ?1", "DELETE FROM outcome WHERE seq = ?1",
-    "DELETE FROM failure WHERE seq = ?1",    "DELETE FROM need WHERE needed = ?1",
-    "DELETE FROM need WHERE job = ?1",       "DELETE FROM hidden WHERE seq = ?1",
-    "DELETE FROM life WHERE seq = ?1",       "DELETE FROM job WHERE seq = ?1",
+    // primary keys, and failure_of_job, need_of_job
+    "DELETE FROM checkpoint WHERE seq = ?1",
+    "DELETE FROM failure WHERE seq = ?1",
+    "DELETE FROM need WHERE needed = ?1",
+    "DELETE FROM need WHERE job = ?1",
+    "DELETE FROM hidden WHERE seq = ?1",
+    "DELETE FROM life WHERE seq = ?1",
+    // Two, for each index of outcome is a partial one: outcome_of_job, superseded_of_job.
+    "DELETE FROM outcome WHERE seq = ?1 AND superseded = 0",
+    "DELETE FROM outcome WHERE seq = ?1 AND superseded = 1",
+    "DELETE FROM job WHERE seq = ?1",
 };
 
 std::vector<Seq> seqs(Rows rows) {
@@ -66,11 +82,20 @@ std::vector<Seq> seqs(Rows rows) {
   return list;
 }
 
-int forget_tree(Database& db, Seq top) {
-  const std::vector<Seq> tree = seqs(db.query(kSubtree, top));
-  for (const Seq seq : tree)
+// Below a hidden job, and at last itself.
+int forget_below(Database& db, Seq top, int most) {
+  const std::vector<Seq> last = seqs(db.query(kLastBelow, top, most));
+  for (const Seq seq : last)
     for (const char* sql : kForget) db.run(sql, seq);
-  return static_cast<int>(tree.size());
+  return static_cast<int>(last.size());
+}
+
+std::vector<Seq> roots_ended_before(Database& db, Time time, int most) {
+  std::vector<Seq> roots;
+  Rows rows = db.query(kEndedRoots);
+  while (static_cast<int>(roots.size()) < most && rows.next() && rows.time(1) < time)
+    roots.push_back(rows.i64(0));
+  return roots;
 }
 
 // Top, and all that did not succeed below it; parents first. What has succeeded keeps its own.
@@ -88,8 +113,8 @@ std::vector<Node> to_reopen(LifeCycle& life, const Node& top) {
 
 }  // namespace
 
-int move_due(LifeCycle& life) {
-  const std::vector<Seq> due = seqs(life.db().query(kDue, life.now()));
+int move_due(LifeCycle& life, int most) {
+  const std::vector<Seq> due = seqs(life.db().query(kDue, life.now(), std::max(most, 0)));
   for (const Seq seq : due) {
     const Node node = life.load(seq);
     life.take_out(node);
@@ -98,8 +123,10 @@ int move_due(LifeCycle& life) {
   return static_cast<int>(due.size());
 }
 
-void stop_late(LifeCycle& life) {
-  for (const Seq seq : seqs(life.db().query(kLate, life.now()))) {
+void stop_late(LifeCycle& life, int most) {
+  const int before = life.moved();
+  for (const Seq seq : seqs(life.db().query(kLate, life.now(), std::max(most, 0)))) {
+    if (life.moved() - before >= most) return;
     life.stop_tree(seq, Stop::kDeadline, "its deadline passed");
     life.db().run(kDropDeadline, seq, life.now());
   }
@@ -174,22 +201,26 @@ void reopen(LifeCycle& life, const Node& top) {
 }
 
 void hide(LifeCycle& life, Seq top) {
-  for (const Seq seq : seqs(life.db().query(kSubtree, top))) life.db().run(kHide, seq, top);
+  life.db().run(kHide, top);
 }
 
-int purge(LifeCycle& life) {
+int purge(LifeCycle& life, int most) {
   int gone = 0;
-  for (const Seq top : seqs(life.db().query(kPurgeable))) gone += forget_tree(life.db(), top);
+  for (const Seq top : seqs(life.db().query(kPurgeable))) {
+    if (gone >= most) break;
+    gone += forget_below(life.db(), top, most - gone);
+  }
   return gone;
 }
 
 int prune(LifeCycle& life, Duration age, int most) {
-  int gone = 0;
-  for (const Seq root : seqs(life.db().query(kOldRoots, life.now() - age, most))) {
-    if (gone >= most) break;
-    gone += forget_tree(life.db(), root);
+  int hidden = 0;
+  for (const Seq root : roots_ended_before(life.db(), life.now() - age, most)) {
+    if (hidden >= most) break;
+    hide(life, root);
+    hidden += life.db().changes();
   }
-  return gone;
+  return purge(life, most);
 }
 
 }  // namespace spool::sqlite

@@ -7,10 +7,10 @@
 
 namespace spool::sqlite {
 
-// Jobs whose time has come become available. Returns how many.
-int move_due(LifeCycle& life);
-// Stops the trees whose deadline has passed.
-void stop_late(LifeCycle& life);
+// Jobs whose time has come become available, at most so many. Returns how many.
+int move_due(LifeCycle& life, int most);
+// Stops trees whose deadline has passed; whole ones, until so many jobs were moved.
+void stop_late(LifeCycle& life, int most);
 
 void start(LifeCycle& life, const Node& top);
 // Throws kConflict when it is not failed or cancelled, when what it needs did not succeed, when its parent
@@ -18,8 +18,9 @@ void start(LifeCycle& life, const Node& top);
 void reopen(LifeCycle& life, const Node& top);
 // The tree is not seen any more.
 void hide(LifeCycle& life, Seq top);
-// Hidden trees of which nothing runs are forgotten. Returns how many jobs went.
-int purge(LifeCycle& life);
+// Hidden trees of which nothing runs are forgotten, the last inserted jobs first. Returns how many jobs went.
+int purge(LifeCycle& life, int most);
+// Hides old trees, whole ones and at least one, until it hid so many jobs; and purges.
 int prune(LifeCycle& life, Duration age, int most);
 
 }  // namespace spool::sqlite

@@ -352,6 +352,22 @@ TEST_P(StoreContract, RemovingAnEndedTreeForgetsItAll) {
   EXPECT_TRUE(must(store().counts()).empty());
 }
 
+TEST_P(StoreContract, ALargeRemovedTreeGoesPieceByPieceAndIsNeverSeenInPart) {
+  NewJob root = new_job("film");
+  root.id = Uuid::from_digest_of("film");
+  insert(root);
+  settle(claim_one(), FanOut{std::vector<NewJob>(24, child("part")), "assemble", false});
+  drain();
+  must(store().remove(root.id));
+  EXPECT_EQ(must(store().rescue(10)), 10);
+  EXPECT_TRUE(must(store().list({})).empty());
+  EXPECT_EQ(insert_code(root), "conflict") << "a part of it is left";
+  EXPECT_EQ(must(store().rescue(10)), 10);
+  EXPECT_EQ(must(store().rescue(10)), 5);
+  EXPECT_EQ(must(store().rescue(10)), 0);
+  EXPECT_TRUE(must(store().outcomes_since(0, 100)).empty());
+}
+
 TEST_P(StoreContract, SequenceNumbersOfOutcomesAreNotUsedTwice) {
   const Uuid id = insert(new_job("a"));
   drain();

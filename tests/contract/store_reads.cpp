@@ -164,6 +164,18 @@ TEST_P(StoreContract, PruneForgetsTreesThatEndedLongAgo) {
   EXPECT_EQ(must(store().outcomes_since(0, 100)).size(), 1u);
 }
 
+TEST_P(StoreContract, PruneTakesALargeTreePieceByPieceAndItIsNeverSeenInPart) {
+  insert(new_job("film"));
+  settle(claim_one(), FanOut{std::vector<NewJob>(24, new_job("work")), "assemble", false});
+  drain();
+  pass(hours(2));
+  EXPECT_EQ(must(store().prune(hours(1), 10)), 10);
+  EXPECT_TRUE(must(store().list({})).empty());
+  EXPECT_EQ(must(store().prune(hours(1), 10)), 10);
+  EXPECT_EQ(must(store().prune(hours(1), 10)), 5);
+  EXPECT_TRUE(must(store().outcomes_since(0, 100)).empty());
+}
+
 TEST_P(StoreContract, PruneLeavesChildrenOfLivingTrees) {
   insert(new_job("film"));
   settle(claim_one(), FanOut{{new_job("work"), new_job("work")}, "assemble", false});

@@ -176,6 +176,22 @@ TEST_P(StoreContract, RescueLeavesTheLivingAlone) {
   EXPECT_EQ(must(other().rescue()), 0);
 }
 
+TEST_P(StoreContract, ARescueEndsItsTurnAndTheNextOneGoesOn) {
+  const Session dead = session(seconds(10));
+  insert_all(std::vector<NewJob>(25, new_job("held by the dead")));
+  must(store().exchange(dead, {}, slots(100)));
+  NewJob later = new_job("due");
+  later.delay = seconds(5);
+  insert_all(std::vector<NewJob>(5, later));
+  pass(seconds(11));
+  EXPECT_EQ(must(store().rescue(10)), 10);
+  EXPECT_EQ(must(store().rescue(10)), 10);
+  EXPECT_EQ(must(store().rescue(10)), 10);
+  EXPECT_EQ(must(store().rescue(10)), 0);
+  EXPECT_TRUE(must(store().sessions()).empty());
+  EXPECT_EQ(claim().size(), 30u);
+}
+
 TEST_P(StoreContract, RescueMovesJobsWhoseTimeHasCome) {
   NewJob job = new_job("a");
   job.delay = seconds(5);

@@ -108,9 +108,9 @@ class FaultyStore final : private TemporaryFolder, public ForwardingStore {
     note([] {});
     return {};
   }
-  Result<int> rescue() override {
+  Result<int> rescue(int most) override {
     SPOOL_TRY(failing("rescue"));
-    SPOOL_ASSIGN(const int changed, ForwardingStore::rescue());
+    SPOOL_ASSIGN(const int changed, ForwardingStore::rescue(most));
     note([] {});
     return changed;
   }

@@ -35,7 +35,7 @@ class ForwardingStore : public Store {
   }
   Result<std::vector<SessionInfo>> sessions() override { return store_->sessions(); }
   Result<std::vector<QueueCounts>> counts() override { return store_->counts(); }
-  Result<int> rescue() override { return store_->rescue(); }
+  Result<int> rescue(int most) override { return store_->rescue(most); }
   Result<int> prune(Duration age, int most) override { return store_->prune(age, most); }
   void wait(Duration most) override { store_->wait(most); }
   void wake() override { store_->wake(); }

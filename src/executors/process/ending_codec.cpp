@@ -212,7 +212,8 @@ Json to_json(const Claim& claim) {
              {"slots", claim.slots}};
   if (claim.parent) value["parent"] = claim.parent->text();
   if (claim.timeout) value["timeout"] = claim.timeout->count();
-  if (claim.until_deadline) value["until_deadline"] = std::min(claim.until_deadline->count(), kMostMicroseconds);
+  if (claim.until_deadline)
+    value["until_deadline"] = std::min(claim.until_deadline->count(), kMostMicroseconds);
   Json children = Json::array();
   for (const ChildResult& child : claim.children) children.push_back(to_json(child));
   value["children"] = std::move(children);

@@ -103,6 +103,8 @@ CREATE TABLE outcome (
 ) STRICT;
 -- Unique: the file itself refuses to let a job end twice.
 CREATE UNIQUE INDEX outcome_of_job ON outcome (seq) WHERE superseded = 0;
+-- Empty but for what was opened again.
+CREATE INDEX superseded_of_job ON outcome (seq) WHERE superseded = 1;
 
 CREATE TABLE failure (
   n       INTEGER PRIMARY KEY,
