@@ -12,12 +12,22 @@
 #include <mutex>
 #include <thread>
 
+#include "steps/purged_objects.h"
+
 namespace spool {
+namespace {
+
+WorkerOptions with_sweeping(WorkerOptions options, FolderStore& objects) {
+  options.remove_objects = [&objects](const PurgedJob& job) { return steps::remove_objects_of(job, objects); };
+  return options;
+}
+
+}  // namespace
 
 Engine::Engine(Store& store, FolderStore& objects, Kinds kinds, EngineOptions options)
     : kinds_(std::move(kinds)),
       files_(objects, std::move(options.inputs)),
-      worker_(store, kinds_, std::move(options.worker)),
+      worker_(store, kinds_, with_sweeping(std::move(options.worker), objects)),
       inline_(worker_.events(), &files_),
       process_(std::move(options.process), files_, worker_.events()) {
   worker_.use(Placement::kInline, inline_);

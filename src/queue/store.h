@@ -93,6 +93,13 @@ struct QueueCounts {
   std::int64_t counts[kStateCount] = {};
 };
 
+// A job that is gone, but for its objects.
+struct PurgedJob {
+  Uuid id, root;
+  std::string name;
+  bool with_outputs = false;  // removed: what it published goes too; pruned: that stays
+};
+
 inline constexpr int kMostRescued = 1000;
 
 class Store {
@@ -138,6 +145,10 @@ class Store {
   // Forgets trees that ended longer than `age` ago, at most so many jobs; returns how many went. A tree of
   // which a part is gone is not seen any more.
   virtual Result<int> prune(Duration age, int most) = 0;
+  // Jobs that were purged, by either way, and whose objects are still there: known until forget_purged() says
+  // that they are gone. Their ids are taken (kConflict) until then.
+  virtual Result<std::vector<PurgedJob>> purged(int most) = 0;
+  virtual Result<void> forget_purged(std::span<const Uuid> jobs) = 0;
 
   // Blocks until something may have become claimable, `most` passed, or stop() was called by wake().
   // A hint only. wake() may be called from any thread, also for work of this process.

@@ -85,6 +85,7 @@ Result<void> Worker::run(const std::function<bool()>& until) {
   std::thread watch([&s] { s.watch(); });
   std::thread keeper([&s] { s.keep(); });
   std::thread listener([&s] { s.listen(); });
+  std::thread sweeper([&s] { s.sweep(); });
   const auto result = s.loop(until);
   {
     const std::scoped_lock lock(s.wake_mutex, s.lease_mutex);
@@ -92,6 +93,7 @@ Result<void> Worker::run(const std::function<bool()>& until) {
     s.wake_listener.notify_all();
     s.wake_keeper.notify_all();
     s.wake_watch.notify_all();
+    s.wake_sweeper.notify_all();
   }
   {
     std::unique_lock lock(s.wake_mutex);
@@ -103,6 +105,7 @@ Result<void> Worker::run(const std::function<bool()>& until) {
   listener.join();
   keeper.join();
   watch.join();
+  sweeper.join();
   return result;
 }
 

@@ -2,8 +2,8 @@
 //
 // run()'s thread is the loop: one call of Store::exchange(settled, free slots) a turn. Beside it are a keeper
 // (renews the lease, sends reports, rescues), a watch that never touches the store (timeouts, the own lease),
-// a listener (waits for the store's hints) and, when a kind wants it, one for follow-ups. Media runs on none
-// of them. docs/worker_protocol.md tells the whole. Thread-safe: drain() and stop() may come from any thread.
+// a listener (waits for the store's hints), a sweeper (removes objects of purged jobs) and, when a kind wants
+// it, one for follow-ups. Media runs on none of them. docs/worker_protocol.md tells the whole. Thread-safe: drain() and stop() may come from any thread.
 #pragma once
 
 #include <atomic>
@@ -28,6 +28,9 @@ struct WorkerOptions {
   bool waits_for_space = true;                // when the store is full; else run() returns kStorageFull
   Duration report = std::chrono::seconds(1);  // progress of a job goes to the store at most that often
   std::string version = "dev";
+  // Removes the objects of a job that was purged; done again when it failed. Called from a thread of its own.
+  // Empty: this worker's jobs have none.
+  std::function<Result<void>(const PurgedJob&)> remove_objects;
 };
 
 class Worker {

@@ -1,4 +1,4 @@
-// The inside of a Worker, for worker.cpp (the loop) and worker_threads.cpp (keeper, watch, listener) alone.
+// The inside of a Worker, for worker.cpp (the loop) and worker_threads.cpp (keeper, watch, listener, sweeper) alone.
 #pragma once
 
 #include <array>
@@ -60,7 +60,7 @@ struct Worker::State {
 
   // The lease. `until` is by our own clock, and earlier than the store's idea of it.
   std::mutex lease_mutex;
-  std::condition_variable wake_keeper, wake_watch;
+  std::condition_variable wake_keeper, wake_watch, wake_sweeper;
   Session session;
   BootClock::time_point lease_until{};
   BootClock::time_point watch_until{};  // what the watch sleeps to
@@ -73,10 +73,12 @@ struct Worker::State {
   void notify_loop(bool State::*flag);
   void lose_lease(std::string_view why);
 
-  // keeper, watch, listener (worker_threads.cpp)
+  // keeper, watch, listener, sweeper (worker_threads.cpp)
   void keep();
   void watch();
   void listen();
+  void sweep();
+  Result<void> sweep_once();
   void renew(StoreTrouble& trouble, BootClock::time_point& next);
   void send_reports(StoreTrouble& trouble);
   void act_on(const ReportBox::Sent& sent);

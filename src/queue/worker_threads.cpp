@@ -1,4 +1,4 @@
-// The worker's threads beside its loop: keeper, watch and listener.
+// The worker's threads beside its loop: keeper, watch, listener and sweeper.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -135,6 +135,43 @@ void Worker::State::watch() {
       }
     }
     if (lost) lose_lease("it could not be renewed in time");
+  }
+}
+
+// Removing objects may take long: it holds up nothing but itself. What it could not remove, and what a crash
+// kept it from removing, the store still knows.
+void Worker::State::sweep() {
+  StoreTrouble sweeping;
+  for (;;) {
+    Duration pause = options.poll;
+    if (const auto swept = sweep_once()) {
+      sweeping.over();
+    } else {
+      pause += sweeping.failed(swept.error());
+    }
+    std::unique_lock lock(lease_mutex);
+    if (wake_sweeper.wait_for(lock, pause, [&] { return threads_end; })) return;
+  }
+}
+
+// The first error of those that were met on the way.
+Result<void> Worker::State::sweep_once() {
+  constexpr int kMostAtOnce = 100;
+  for (;;) {
+    SPOOL_ASSIGN(const std::vector<PurgedJob> jobs, store.purged(kMostAtOnce));
+    std::vector<Uuid> gone;
+    std::optional<Error> left;
+    for (const PurgedJob& job : jobs) {
+      const auto removed = options.remove_objects ? options.remove_objects(job) : Result<void>();
+      if (removed) {
+        gone.push_back(job.id);
+      } else if (!left) {
+        left = removed.error();
+      }
+    }
+    if (!gone.empty()) SPOOL_TRY(store.forget_purged(gone));
+    if (left) return fail(*left);
+    if (jobs.size() < kMostAtOnce) return {};
   }
 }
 

@@ -35,6 +35,7 @@ constexpr const char* kSame =
     " AND j.labels IS ?8 AND j.most_attempts = ?9 AND j.timeout IS ?10 AND j.deadline_asked IS ?11"
     " AND j.unique_key IS ?12 AND j.weight = ?13 AND j.optional = ?14 AND j.held = ?15 AND j.delay = ?16"
     " AND j.parent IS ?17, EXISTS (SELECT 1 FROM hidden h WHERE h.seq = j.seq) FROM job j WHERE j.id = ?1";
+constexpr const char* kIsPurged = "SELECT 1 FROM purged WHERE id = ?1";  // primary key
 constexpr const char* kNeedsOf =
     "SELECT j.id, n.ignore_failure FROM need n JOIN job j ON j.seq = n.needed WHERE n.job = ?1";  // need_of_job
 
@@ -167,6 +168,14 @@ Result<std::vector<Inserter::Edge>> Inserter::edges_of(const NewJob& job, Seq pa
   return edges;
 }
 
+// What its objects are called by is not given to a new job before they are gone.
+Result<Inserted> Inserter::not_purged(const Uuid& id) {
+  Rows row = db_.query(kIsPurged, id);
+  if (row.next())
+    return fail(Code::kConflict, fmt::format("the job {} is being removed: try again", id.text()));
+  return Inserted{id, false};
+}
+
 Result<Inserted> Inserter::existing(const Draft& draft, const Parent* parent, const Place& place) {
   const NewJob& job = *draft.job;
   Seq seq = 0;
@@ -177,7 +186,7 @@ Result<Inserted> Inserter::existing(const Draft& draft, const Parent* parent, co
         place.lane, place.priority, std::string_view(draft.args), unless_empty(draft.labels),
         job.most_attempts, job.timeout, job.deadline, unless_empty(job.unique_key), job.weight, job.optional,
         job.held, job.delay, parent != nullptr ? std::optional<Seq>(parent->seq) : std::nullopt);
-    if (!row.next()) return Inserted{job.id, false};
+    if (!row.next()) return not_purged(job.id);
     seq = row.i64(0);
     same = row.i32(1) != 0 && row.i32(2) == 0;
   }

@@ -54,6 +54,7 @@ class Inserter {
   // Its own, or its parent's where it comes from a fan-out.
   [[nodiscard]] Place place_of(const NewJob& job, const Parent* parent, bool fanned_out);
   [[nodiscard]] Result<Inserted> existing(const Draft& draft, const Parent* parent, const Place& place);
+  [[nodiscard]] Result<Inserted> not_purged(const Uuid& id);
   [[nodiscard]] Result<std::optional<Uuid>> holder_of_key(const NewJob& job, const std::string& owner);
   [[nodiscard]] Seq add_row(const Draft& draft, const Uuid& id, const Parent* parent, const Place& place,
                             std::optional<Time> deadline);

@@ -48,6 +48,8 @@ constexpr const char* kOutcomes =
 constexpr const char* kSessions =
     "SELECT s.id, s.host, s.pid, s.version, s.slots, s.tags, s.lease, s.expires,"
     " (SELECT count(*) FROM running r WHERE r.session = s.session) FROM session s ORDER BY s.session";
+constexpr const char* kPurged =  // the first ones by primary key
+    "SELECT id, root, name, outputs FROM purged ORDER BY id LIMIT ?1";
 constexpr const char* kCounts =
     "SELECT a.queue, x.state, sum(x.n) FROM (SELECT lane, 3 AS state, count(*) AS n FROM ready GROUP BY lane"
     " UNION ALL SELECT j.lane, p.state, count(*) FROM parked p JOIN job j ON j.seq = p.seq GROUP BY 1, 2"
@@ -203,6 +205,13 @@ std::vector<QueueCounts> Reader::counts() {
   std::vector<QueueCounts> list;
   for (auto& [name, queue] : queues) list.push_back(std::move(queue));
   return list;
+}
+
+std::vector<PurgedJob> Reader::purged(int most) {
+  std::vector<PurgedJob> jobs;
+  Rows rows = db_.query(kPurged, most);
+  while (rows.next()) jobs.push_back({rows.uuid(0), rows.uuid(1), rows.text(2), rows.i32(3) != 0});
+  return jobs;
 }
 
 }  // namespace spool::sqlite

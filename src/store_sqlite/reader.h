@@ -19,6 +19,7 @@ class Reader {
   [[nodiscard]] std::vector<OutcomeRecord> outcomes_since(std::int64_t sequence, int most);
   [[nodiscard]] std::vector<SessionInfo> sessions();
   [[nodiscard]] std::vector<QueueCounts> counts();
+  [[nodiscard]] std::vector<PurgedJob> purged(int most);
 
  private:
   [[nodiscard]] Job job_of(Rows& row);

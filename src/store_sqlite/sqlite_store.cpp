@@ -141,7 +141,7 @@ class SqliteStore final : public Store {
 
   Result<void> remove(Uuid job) override {
     auto removed = change(job, [](LifeCycle& life, const Node& node) {
-      hide(life, node.seq);  // before its end: its parent does not count what was removed as failed
+      hide(life, node.seq, true);  // before its end: its parent does not count what was removed as failed
       life.stop_tree(node.seq, Stop::kCancel, "removed");
     });
     if (!removed && removed.error().code == Code::kNotFound) return {};
@@ -185,6 +185,13 @@ class SqliteStore final : public Store {
 
   Result<int> prune(Duration age, int most) override {
     return write([&](LifeCycle& life) { return sqlite::prune(life, age, most); });
+  }
+
+  Result<std::vector<PurgedJob>> purged(int most) override {
+    return read([&](Reader& reader) { return reader.purged(most); });
+  }
+  Result<void> forget_purged(std::span<const Uuid> jobs) override {
+    return write([&](LifeCycle& life) { sqlite::forget_purged(life.db(), jobs); });
   }
 
   void wait(Duration most) override {

@@ -49,7 +49,7 @@ constexpr const char* kTakeKey =
 constexpr const char* kHide =  // job_of_parent
     "WITH RECURSIVE below (seq) AS (VALUES (?1) UNION ALL SELECT j.seq FROM below b JOIN job j ON j.parent = "
     "b.seq)"
-    " INSERT OR IGNORE INTO hidden (seq, top) SELECT seq, ?1 FROM below";
+    " INSERT OR IGNORE INTO hidden (seq, top, outputs) SELECT seq, ?1, ?2 FROM below";
 // A top that has an outcome has ended, and its tree with it.
 constexpr const char* kPurgeable =
     "SELECT h.top FROM hidden h JOIN outcome o ON o.seq = h.top AND o.superseded = 0 WHERE h.seq = h.top "
@@ -62,6 +62,11 @@ constexpr const char* kLastBelow =  // job_of_parent; children stand before thei
     "WITH RECURSIVE below (seq) AS (VALUES (?1) UNION ALL SELECT j.seq FROM below b JOIN job j ON j.parent = "
     "b.seq)"
     " SELECT seq FROM below ORDER BY seq DESC LIMIT ?2";
+constexpr const char* kNotePurged =  // primary keys
+    "INSERT INTO purged (id, root, name, outputs)"
+    " SELECT j.id, coalesce((SELECT r.id FROM job r WHERE r.seq = j.root), j.id), j.name, h.outputs"
+    " FROM job j JOIN hidden h ON h.seq = j.seq WHERE j.seq = ?1";
+constexpr const char* kForgetPurged = "DELETE FROM purged WHERE id = ?1";
 constexpr const char* kForget[] = {
     // primary keys, and failure_of_job, need_of_job
     "DELETE FROM checkpoint WHERE seq = ?1",
@@ -85,8 +90,10 @@ std::vector<Seq> seqs(Rows rows) {
 // Below a hidden job, and at last itself.
 int forget_below(Database& db, Seq top, int most) {
   const std::vector<Seq> last = seqs(db.query(kLastBelow, top, most));
-  for (const Seq seq : last)
+  for (const Seq seq : last) {
+    db.run(kNotePurged, seq);
     for (const char* sql : kForget) db.run(sql, seq);
+  }
   return static_cast<int>(last.size());
 }
 
@@ -200,8 +207,8 @@ void reopen(LifeCycle& life, const Node& top) {
   }
 }
 
-void hide(LifeCycle& life, Seq top) {
-  life.db().run(kHide, top);
+void hide(LifeCycle& life, Seq top, bool with_outputs) {
+  life.db().run(kHide, top, with_outputs);
 }
 
 int purge(LifeCycle& life, int most) {
@@ -217,10 +224,14 @@ int prune(LifeCycle& life, Duration age, int most) {
   int hidden = 0;
   for (const Seq root : roots_ended_before(life.db(), life.now() - age, most)) {
     if (hidden >= most) break;
-    hide(life, root);
+    hide(life, root, false);
     hidden += life.db().changes();
   }
   return purge(life, most);
+}
+
+void forget_purged(Database& db, std::span<const Uuid> jobs) {
+  for (const Uuid& job : jobs) db.run(kForgetPurged, job);
 }
 
 }  // namespace spool::sqlite

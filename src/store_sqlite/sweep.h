@@ -2,6 +2,8 @@
 // In one write transaction.
 #pragma once
 
+#include <span>
+
 #include "store_sqlite/lanes.h"
 #include "store_sqlite/life_cycle.h"
 
@@ -16,11 +18,12 @@ void start(LifeCycle& life, const Node& top);
 // Throws kConflict when it is not failed or cancelled, when what it needs did not succeed, when its parent
 // has ended or runs, and when its unique key is held by another job.
 void reopen(LifeCycle& life, const Node& top);
-// The tree is not seen any more.
-void hide(LifeCycle& life, Seq top);
+// The tree is not seen any more. `with_outputs`: what it published goes with it.
+void hide(LifeCycle& life, Seq top, bool with_outputs);
 // Hidden trees of which nothing runs are forgotten, the last inserted jobs first. Returns how many jobs went.
 int purge(LifeCycle& life, int most);
 // Hides old trees, whole ones and at least one, until it hid so many jobs; and purges.
 int prune(LifeCycle& life, Duration age, int most);
+void forget_purged(Database& db, std::span<const Uuid> jobs);
 
 }  // namespace spool::sqlite

@@ -119,6 +119,25 @@ class Worker(CliTest):
         tree = self.spool("watch", id, "--json").json
         self.assertEqual({c["name"]: c["ended"] for c in tree["children"] if c["name"] in ended}, ended)
 
+    def test_what_a_removed_job_left_and_published_goes_and_what_was_put_where_somebody_asked_for_stays(self):
+        own = self.submit("exec", "command=twice", "-i", "a.txt")
+        asked = self.submit("exec", "command=twice", "-i", "a.txt", "destination=mine")
+        self.work()
+        objects = os.path.join(self.folder, "spool-data/objects")
+        published = os.path.join(objects, "jobs", own)
+        left = os.path.join(objects, ".spool/attempts", own)
+        os.makedirs(left)   # as a crash leaves it
+        self.assertTrue(os.path.exists(os.path.join(published, "twice.txt")))
+        self.spool("rm", own, asked)
+        worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.DEVNULL)
+        try:
+            self.wait_for(lambda: not os.path.exists(published) and not os.path.exists(left))
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            self.assertEqual(worker.wait(60), 0)
+        self.assertTrue(os.path.exists(os.path.join(objects, "mine/twice.txt")))
+
     def test_an_error_names_the_command_and_keeps_its_last_words(self):
         id = self.submit("exec", "command=broken", "--attempts", "1")
         self.work()

@@ -1,4 +1,6 @@
 // What an owner may do to jobs: cancel, retry, remove.
+#include <map>
+
 #include "contract/store_contract.h"
 
 namespace spool {
@@ -326,6 +328,9 @@ TEST_P(StoreContract, ARemovedTreeIsPurgedWhenItsLastAttemptIsGone) {
   EXPECT_EQ(insert_code(root), "conflict") << "its attempt still runs";
   EXPECT_EQ(settle(runs, Succeeded{}), "ok");
   EXPECT_EQ(must(store().rescue()), 3);
+  EXPECT_EQ(insert_code(root), "conflict") << "its objects may still be there";
+  const std::vector<Uuid> gone = {root.id};
+  must(store().forget_purged(gone));
   EXPECT_EQ(insert_code(root), "ok");
   EXPECT_TRUE(must(store().list({})).at(0).state == State::kAvailable);
 }
@@ -366,6 +371,42 @@ TEST_P(StoreContract, ALargeRemovedTreeGoesPieceByPieceAndIsNeverSeenInPart) {
   EXPECT_EQ(must(store().rescue(10)), 5);
   EXPECT_EQ(must(store().rescue(10)), 0);
   EXPECT_TRUE(must(store().outcomes_since(0, 100)).empty());
+}
+
+TEST_P(StoreContract, PurgedJobsAreKnownUntilTheirObjectsAreGone) {
+  const Uuid removed = insert(new_job("film", "removed"));
+  settle(claim_one(), FanOut{{child("part")}, "assemble", false});
+  const Uuid part = claim_one().job;
+  must(store().close_session(worker()));
+  must(store().remove(removed));
+  EXPECT_TRUE(must(store().purged(10)).empty()) << "their rows are still there";
+  EXPECT_EQ(must(store().rescue()), 2);
+  reopen();
+  const auto all = must(store().purged(10));
+  ASSERT_EQ(all.size(), 2u);
+  std::map<Uuid, std::string> names;
+  for (const PurgedJob& job : all) {
+    EXPECT_EQ(job.root, removed);
+    EXPECT_TRUE(job.with_outputs);
+    names[job.id] = job.name;
+  }
+  EXPECT_EQ(names, (std::map<Uuid, std::string>{{removed, "removed"}, {part, "part"}}));
+  EXPECT_EQ(must(store().purged(1)).size(), 1u);
+  const std::vector<Uuid> gone = {part, Uuid::v7()};
+  must(other().forget_purged(gone));
+  ASSERT_EQ(must(store().purged(10)).size(), 1u);
+  EXPECT_EQ(must(store().purged(10))[0].id, removed);
+}
+
+TEST_P(StoreContract, OfWhatIsPrunedThePublishedOutputsStay) {
+  const Uuid old = insert(new_job("film"));
+  drain();
+  pass(std::chrono::hours(2));
+  EXPECT_EQ(must(store().prune(std::chrono::hours(1), 10)), 1);
+  const auto pruned = must(store().purged(10));
+  ASSERT_EQ(pruned.size(), 1u);
+  EXPECT_EQ(pruned[0].id, old);
+  EXPECT_FALSE(pruned[0].with_outputs);
 }
 
 TEST_P(StoreContract, SequenceNumbersOfOutcomesAreNotUsedTwice) {

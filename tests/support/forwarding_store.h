@@ -37,6 +37,8 @@ class ForwardingStore : public Store {
   Result<std::vector<QueueCounts>> counts() override { return store_->counts(); }
   Result<int> rescue(int most) override { return store_->rescue(most); }
   Result<int> prune(Duration age, int most) override { return store_->prune(age, most); }
+  Result<std::vector<PurgedJob>> purged(int most) override { return store_->purged(most); }
+  Result<void> forget_purged(std::span<const Uuid> jobs) override { return store_->forget_purged(jobs); }
   void wait(Duration most) override { store_->wait(most); }
   void wake() override { store_->wake(); }
   Result<Time> now() override { return store_->now(); }

@@ -547,6 +547,40 @@ TEST(Worker, AnExchangeInDoubtEndsTheSessionSoThatUnseenClaimsComeBack) {
   EXPECT_EQ(store.calls().closed, 1);
 }
 
+TEST(Worker, ObjectsOfAPurgedJobAreRemovedUntilItSucceedsAndThenForgotten) {
+  FaultyStore store;
+  const Kinds kinds;
+  const Uuid id = insert_one(store, new_job("x")), other = insert_one(store, new_job("x"));
+  ASSERT_TRUE(store.remove(id) && store.remove(other));
+  ASSERT_EQ(store.rescue(10).value(), 2);
+  std::atomic<int> tries = 0;
+  std::promise<void> removed;
+  WorkerOptions options = quick();
+  options.remove_objects = [&](const PurgedJob& job) -> Result<void> {
+    if (job.id != id) return {};
+    if (++tries < 3) return fail(Code::kUnavailable, "the disk is away");
+    removed.set_value();
+    return {};
+  };
+  RunningWorker worker(store, kinds, options);
+  removed.get_future().wait();
+  worker->drain();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_TRUE(store.purged(10)->empty());
+  EXPECT_EQ(tries, 3);
+}
+
+TEST(Worker, AWorkerWithoutObjectsForgetsPurgedJobs) {
+  FaultyStore store;
+  const Kinds kinds;
+  ASSERT_TRUE(store.remove(insert_one(store, new_job("x"))));
+  ASSERT_EQ(store.rescue(10).value(), 1);
+  RunningWorker worker(store, kinds);
+  worker->drain();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_TRUE(store.purged(10)->empty());
+}
+
 TEST(Worker, JobsOfADeadWorkerAreRescued) {
   FaultyStore store;
   Kinds kinds;

@@ -145,8 +145,16 @@ CREATE TABLE unique_key (
 -- Live jobs that asked for a deadline.
 CREATE TABLE deadline (at INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (at, seq)) STRICT, WITHOUT ROWID;
 
--- Removed trees, until they are purged. top: the job that was named.
-CREATE TABLE hidden (seq INTEGER PRIMARY KEY, top INTEGER NOT NULL) STRICT;
+-- Removed and pruned trees, until they are purged. top: the job that was named. outputs: as in purged.
+CREATE TABLE hidden (seq INTEGER PRIMARY KEY, top INTEGER NOT NULL, outputs INTEGER NOT NULL) STRICT;
+
+-- Purged jobs, until their objects are removed too. outputs: 1: also what they published.
+CREATE TABLE purged (
+  id      BLOB PRIMARY KEY,
+  root    BLOB NOT NULL,
+  name    TEXT NOT NULL,
+  outputs INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE session (
   session INTEGER PRIMARY KEY AUTOINCREMENT,
