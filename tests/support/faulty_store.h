@@ -4,23 +4,18 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <mutex>
 
-#include "base/temporary_folder.h"
-#include "store_sqlite/sqlite_store.h"
+#include "contract/sqlite_backend.h"
 #include "support/forwarding_store.h"
 
 namespace spool::test {
 
-// No power is cut here: memory is as good as a disk, and does not wait.
-inline const int kInMemory = std::filesystem::exists("/dev/shm") ? setenv("TMPDIR", "/dev/shm", 0) : 0;
-
-class FaultyStore final : private TemporaryFolder, public ForwardingStore {
+class FaultyStore final : private SqliteBackend, public ForwardingStore {
  public:
-  FaultyStore() : ForwardingStore(open_sqlite_store(TemporaryFolder::path() / "spool.db").value()) {}
+  FaultyStore() : ForwardingStore(SqliteBackend::open()) {}
 
   // Asked at the start of each call by its name; an error that it returns is the call's. May block.
   std::function<std::optional<Error>(std::string_view call)> fault;
