@@ -18,7 +18,9 @@ namespace spool {
 namespace {
 
 WorkerOptions with_sweeping(WorkerOptions options, FolderStore& objects) {
-  options.remove_objects = [&objects](const PurgedJob& job) { return steps::remove_objects_of(job, objects); };
+  options.remove_objects = [&objects](const PurgedJob& job) {
+    return steps::remove_objects_of(job, objects);
+  };
   return options;
 }
 

@@ -3,7 +3,8 @@
 // run()'s thread is the loop: one call of Store::exchange(settled, free slots) a turn. Beside it are a keeper
 // (renews the lease, sends reports, rescues), a watch that never touches the store (timeouts, the own lease),
 // a listener (waits for the store's hints), a sweeper (removes objects of purged jobs) and, when a kind wants
-// it, one for follow-ups. Media runs on none of them. docs/worker_protocol.md tells the whole. Thread-safe: drain() and stop() may come from any thread.
+// it, one for follow-ups. Media runs on none of them. docs/worker_protocol.md tells the whole. Thread-safe:
+// drain() and stop() may come from any thread.
 #pragma once
 
 #include <atomic>

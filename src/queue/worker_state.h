@@ -1,4 +1,5 @@
-// The inside of a Worker, for worker.cpp (the loop) and worker_threads.cpp (keeper, watch, listener, sweeper) alone.
+// The inside of a Worker, for worker.cpp (the loop) and worker_threads.cpp (keeper, watch, listener, sweeper)
+// alone.
 #pragma once
 
 #include <array>

@@ -39,17 +39,17 @@ TEST(SqliteModel, CatchesAStoreThatWakesAParentTwice) {
 }
 
 TEST(SqliteModel, CatchesAStoreThatRunsAParentAgainAfterItsEnd) {
-  const std::string difference =
-      difference_with("CREATE TRIGGER again AFTER INSERT ON outcome WHEN new.state = 5 AND"
-                      " EXISTS (SELECT 1 FROM job WHERE parent = new.seq) BEGIN"
-                      " INSERT INTO ready SELECT lane, created, seq FROM job WHERE seq = new.seq; END");
+  const std::string difference = difference_with(
+      "CREATE TRIGGER again AFTER INSERT ON outcome WHEN new.state = 5 AND"
+      " EXISTS (SELECT 1 FROM job WHERE parent = new.seq) BEGIN"
+      " INSERT INTO ready SELECT lane, created, seq FROM job WHERE seq = new.seq; END");
   EXPECT_TRUE(caught_by_the_model(difference)) << difference;
 }
 
 TEST(SqliteModel, CatchesAStoreThatLosesAWakeUp) {
-  const std::string difference =
-      difference_with("CREATE TRIGGER lost AFTER INSERT ON parked WHEN new.state = 1 AND new.seq % 5 = 0 BEGIN"
-                      " UPDATE parked SET open = open + 1 WHERE seq = new.seq; END");
+  const std::string difference = difference_with(
+      "CREATE TRIGGER lost AFTER INSERT ON parked WHEN new.state = 1 AND new.seq % 5 = 0 BEGIN"
+      " UPDATE parked SET open = open + 1 WHERE seq = new.seq; END");
   EXPECT_TRUE(caught_by_the_model(difference) || difference.find("is left waiting") != std::string::npos)
       << difference;
 }

@@ -59,8 +59,9 @@ class SettlesById final : public test::ForwardingStore {
 };
 
 TEST_P(StoreModel, CatchesAStoreThatSettlesWithoutTheToken) {
-  const std::string difference = first_difference(
-      GetParam(), [](std::unique_ptr<Store> store) { return std::make_unique<SettlesById>(std::move(store)); });
+  const std::string difference = first_difference(GetParam(), [](std::unique_ptr<Store> store) {
+    return std::make_unique<SettlesById>(std::move(store));
+  });
   EXPECT_NE(difference.find("the model lease_lost"), std::string::npos) << difference;
 }
 

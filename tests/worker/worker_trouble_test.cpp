@@ -1,0 +1,217 @@
+// The worker and a store that fails, is away, or takes its lease.
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "worker/worker_fixture.h"
+
+namespace spool::test {
+namespace {
+
+TEST(WorkerInTrouble, ALeaseLostWhileAnUnknownKindIsPutOffIsSurvived) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("known", [](Attempt&) -> Ending { return Succeeded{}; }));
+  insert_one(store, new_job("from the future"));
+  std::atomic<int> exchanges = 0;
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (call == "exchange" && ++exchanges == 2) return Error{Code::kLeaseLost, "it slept"};
+    return std::nullopt;
+  };
+  RunningWorker worker(store, kinds, quick(1));
+  insert_one(store, new_job("known"));
+  EXPECT_TRUE(store.await_ended(1));
+  EXPECT_GE(store.calls().sessions, 2);
+}
+
+TEST(WorkerInTrouble, AnUnknownKindThatAnotherWorkerHasTakenMeanwhileIsForgotten) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("known", [](Attempt&) -> Ending { return Succeeded{}; }));
+  const Uuid unknown = insert_one(store, new_job("from the future"));
+  store.settle_fault = [&](const Settlement& settlement) -> std::optional<Error> {
+    if (settlement.job == unknown) return Error{Code::kLeaseLost, "a stale token"};
+    return std::nullopt;
+  };
+  RunningWorker worker(store, kinds);
+  insert_one(store, new_job("known"));
+  EXPECT_TRUE(store.await_ended(1));
+  EXPECT_EQ(store.calls().sessions, 1);
+}
+
+TEST(WorkerInTrouble, AStoreThatIsAwayIsWaitedForAndNoSettlementIsLost) {
+  FaultyStore store;
+  Kinds kinds;
+  std::atomic<int> runs = 0, refusals = 0;
+  kinds.add(inline_kind("counted", [&](Attempt&) -> Ending {
+    ++runs;
+    return Succeeded{};
+  }));
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (call == "exchange" && runs == 1 && ++refusals <= 3)
+      return Error{Code::kStorageFull, "the disk is full"};
+    if (call == "open_session" && refusals == 0 && runs == 0 && store.calls().sessions == 0 &&
+        ++refusals == 1)
+      return Error{Code::kUnavailable, "locked"};
+    return std::nullopt;
+  };
+  insert_one(store, new_job("counted"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(store.await_ended(1));
+  EXPECT_EQ(runs, 1);
+  EXPECT_GT(refusals, 3);
+}
+
+TEST(WorkerInTrouble, AFullStoreEndsTheRunOfAWorkerThatDoesNotWaitForSpace) {
+  FaultyStore store;
+  const Kinds kinds;
+  store.fault = [](std::string_view call) -> std::optional<Error> {
+    if (call == "exchange") return Error{Code::kStorageFull, "the disk is full"};
+    return std::nullopt;
+  };
+  WorkerOptions options = quick();
+  options.waits_for_space = false;
+  RunningWorker worker(store, kinds, options);
+  const auto result = worker.wait();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kStorageFull);
+}
+
+TEST(WorkerInTrouble, AStoreThatIsBrokenEndsTheRunWithItsError) {
+  FaultyStore store;
+  const Kinds kinds;
+  store.fault = [](std::string_view call) -> std::optional<Error> {
+    if (call == "exchange") return Error{Code::kInternal, "no such table"};
+    return std::nullopt;
+  };
+  RunningWorker worker(store, kinds);
+  const auto result = worker.wait();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().message, "no such table");
+}
+
+TEST(WorkerInTrouble, ALostLeaseStopsEverythingAndTheWorkerGoesOnInANewSession) {
+  FaultyStore store;
+  Kinds kinds;
+  std::atomic<int> runs = 0;
+  std::atomic<bool> stopped = false;
+  kinds.add(inline_kind("long", [&](Attempt& a) -> Ending {
+    if (++runs > 1) return Succeeded{"second"};
+    store.shift_clock_for_tests(1h);  // as if this machine had slept
+    await_stop(a);
+    stopped = true;
+    return Succeeded{"first"};
+  }));
+  const Uuid id = insert_one(store, new_job("long"));
+  WorkerOptions options = quick();
+  options.lease = 6s;
+  RunningWorker worker(store, kinds, options);
+  ASSERT_TRUE(store.await_ended(1));
+  EXPECT_TRUE(stopped);
+  EXPECT_EQ(store.get(id)->result, Json("second"));
+  EXPECT_GE(store.calls().sessions, 2);
+}
+
+TEST(WorkerInTrouble, AWorkerThatCannotRenewStopsItsWorkByItsOwnClock) {
+  FaultyStore store;
+  Kinds kinds;
+  std::atomic<bool> blocked = true;
+  std::promise<void> stopped;
+  std::atomic<int> runs = 0;
+  kinds.add(inline_kind("long", [&](Attempt& a) -> Ending {
+    if (++runs > 1) return Succeeded{};
+    await_stop(a);
+    stopped.set_value();
+    return Succeeded{"too late"};
+  }));
+  // The store hangs in the renewal: nobody can tell the worker that its lease is gone.
+  std::mutex mutex;
+  std::condition_variable unblocked;
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (call != "renew" && call != "rescue") return std::nullopt;
+    std::unique_lock lock(mutex);
+    unblocked.wait(lock, [&] { return !blocked; });
+    return std::nullopt;
+  };
+  const Uuid id = insert_one(store, new_job("long"));
+  WorkerOptions options = quick();
+  options.lease = 300ms;
+  RunningWorker worker(store, kinds, options);
+  stopped.get_future().wait();
+  {
+    const std::lock_guard lock(mutex);
+    blocked = false;
+    unblocked.notify_all();
+  }
+  ASSERT_TRUE(store.await_ended(1));
+  const Job job = *store.get(id);
+  EXPECT_NE(job.result, Json("too late"));
+  EXPECT_GE(job.rescues, 1) << "a job that starves its worker is charged for it";
+}
+
+TEST(WorkerInTrouble, AnExchangeInDoubtEndsTheSessionSoThatUnseenClaimsComeBack) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("x", [](Attempt&) -> Ending { return Succeeded{}; }));
+  std::atomic<int> exchanges = 0;
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (call == "exchange" && ++exchanges == 1)
+      return Error{Code::kInDoubt, "the connection broke in the commit"};
+    return std::nullopt;
+  };
+  insert_one(store, new_job("x"));
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(store.await_ended(1));
+  EXPECT_EQ(store.calls().sessions, 2);
+  EXPECT_EQ(store.calls().closed, 1);
+}
+
+TEST(WorkerInTrouble, ObjectsOfAPurgedJobAreRemovedUntilItSucceedsAndThenForgotten) {
+  FaultyStore store;
+  const Kinds kinds;
+  const Uuid id = insert_one(store, new_job("x")), other = insert_one(store, new_job("x"));
+  ASSERT_TRUE(store.remove(id) && store.remove(other));
+  ASSERT_EQ(store.rescue(10).value(), 2);
+  std::atomic<int> tries = 0;
+  std::promise<void> removed;
+  WorkerOptions options = quick();
+  options.remove_objects = [&](const PurgedJob& job) -> Result<void> {
+    if (job.id != id) return {};
+    if (++tries < 3) return fail(Code::kUnavailable, "the disk is away");
+    removed.set_value();
+    return {};
+  };
+  RunningWorker worker(store, kinds, options);
+  removed.get_future().wait();
+  worker->drain();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_TRUE(store.purged(10)->empty());
+  EXPECT_EQ(tries, 3);
+}
+
+TEST(WorkerInTrouble, AWorkerWithoutObjectsForgetsPurgedJobs) {
+  FaultyStore store;
+  const Kinds kinds;
+  ASSERT_TRUE(store.remove(insert_one(store, new_job("x"))));
+  ASSERT_EQ(store.rescue(10).value(), 1);
+  RunningWorker worker(store, kinds);
+  worker->drain();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_TRUE(store.purged(10)->empty());
+}
+
+TEST(WorkerInTrouble, JobsOfADeadWorkerAreRescued) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("x", [](Attempt&) -> Ending { return Succeeded{}; }));
+  const Uuid id = insert_one(store, new_job("x"));
+  const Session dead = *store.open_session({"elsewhere", 1, "0", 1, {}, 30s});
+  ASSERT_EQ(store.exchange(dead, {}, ClaimRequest{1, 1, 1, {}, {}})->claimed.size(), 1u);
+  store.shift_clock_for_tests(31s);
+  RunningWorker worker(store, kinds);
+  ASSERT_TRUE(store.await_ended(1));
+  EXPECT_EQ(store.get(id)->rescues, 1);
+}
+
+}  // namespace
+}  // namespace spool::test
