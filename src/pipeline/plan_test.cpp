@@ -173,7 +173,7 @@ TEST(Plan, OperatorsCommandsAreForPipelinesAndForNoOtherFanOut) {
   EXPECT_TRUE(checked) << checked.error().message;
   Kind sandboxed = *kinds.find(kPipelineKind);
   sandboxed.placement = Placement::kProcess;
-  EXPECT_EQ(kinds.check(sandboxed, out).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(kinds.check(sandboxed, 1, out).error().code, Code::kPermissionDenied);
 }
 
 TEST(Plan, TheSamePipelineHasTheSameChildrenAgain) {

@@ -13,8 +13,10 @@ class PurgedObjects : public testing::Test {
   void put(const std::string& key) { ASSERT_TRUE(objects->put(key, {})); }
   std::vector<std::string> left() {
     std::vector<std::string> keys;
-    for (const char* prefix : {".spool/attempts", "jobs", "chosen"})
-      for (const ObjectInfo& object : objects->list(prefix).value()) keys.push_back(object.key);
+    for (const char* prefix : {".spool/attempts", "jobs", "chosen"}) {
+      const auto objects_there = objects->list(prefix).value();
+      for (const ObjectInfo& object : objects_there) keys.push_back(object.key);
+    }
     return keys;
   }
 

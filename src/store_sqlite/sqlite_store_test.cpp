@@ -311,7 +311,8 @@ void end_all(Store& store, Session session, Ending ending) {
   want.slots = want.all_slots = 100;
   for (;;) {
     std::vector<Settlement> done;
-    for (const Claim& claim : store.exchange(session, {}, want).value().claimed)
+    const Exchange found = store.exchange(session, {}, want).value();
+    for (const Claim& claim : found.claimed)
       done.push_back({claim.job,
                       claim.token,
                       claim.kind == "tree" && claim.phase.empty()
@@ -320,11 +321,12 @@ void end_all(Store& store, Session session, Ending ending) {
                       {},
                       ""});
     if (done.empty()) return;
-    for (const auto& settled : store.exchange(session, done, {}).value().settled) ASSERT_TRUE(settled);
+    const Exchange settled = store.exchange(session, done, {}).value();
+    for (const auto& one : settled.settled) ASSERT_TRUE(one);
   }
 }
 
-// Claims from one lane and from several, settles, retries, removes, purges, prunes and rescues.
+// Claims from one lane and from several, settles, retries, removes, purges, prunes, reports and rescues.
 void do_everything(Store& store) {
   const Session session = store.open_session({}).value();
   NewJob tree = job_of("tree"), keyed = job_of("leaf"), needing = job_of("leaf"), late = job_of("leaf");
@@ -346,11 +348,19 @@ void do_everything(Store& store) {
   ASSERT_GT(store.rescue().value(), 0);
   store.shift_clock_for_tests(hours(2));
   ASSERT_GT(store.prune(hours(1), 100).value(), 0);
+  const std::vector<PurgedJob> purged = store.purged(1).value();
+  ASSERT_EQ(purged.size(), 1u);
+  ASSERT_TRUE(store.forget_purged(std::span(&purged[0].id, 1)));
   insert(store, job_of("leaf"));
   ClaimRequest want;
   want.slots = want.all_slots = 1;
   const Session dead = store.open_session({}).value();
-  ASSERT_EQ(store.exchange(dead, {}, want).value().claimed.size(), 1u);
+  const std::vector<Claim> held = store.exchange(dead, {}, want).value().claimed;
+  ASSERT_EQ(held.size(), 1u);
+  const ProgressReport report{held[0].job, held[0].token, 0.5, nullptr, Json(1)};
+  ASSERT_TRUE(store.report(std::span(&report, 1)).value().at(0));
+  ASSERT_TRUE(store.renew(dead));
+  store.wait(Duration(0));
   store.shift_clock_for_tests(hours(2));
   ASSERT_GT(store.rescue().value(), 0);
 }
@@ -360,10 +370,10 @@ TEST_F(SqliteStoreTest, EveryStatementFindsItsRowsByAnIndex) {
     const ToldStatements telling;
     do_everything(*open_or_throw(path()));
   }
-  // Few by their nature: sessions, lanes, what runs, what was removed. And what is read in its order, as far
-  // as it is wanted: the line of a lane, a tree, the log of ends.
-  const std::set<std::string> may_scan = {"session", "s",      "lane",  "r", "running",
-                                          "h",       "hidden", "below", "b"};
+  // Few by their nature: sessions, lanes, what runs, what was removed or purged. And what is read in its
+  // order, as far as it is wanted: the line of a lane, a tree, the log of ends.
+  const std::set<std::string> may_scan = {"sqlite_master", "session", "s",     "lane", "r", "running", "h",
+                                          "hidden",        "purged",  "below", "b"};
   int explained = 0;
   for (const std::string& sql : ToldStatements::told()) {
     if (!changes_or_reads(sql)) continue;

@@ -50,9 +50,10 @@ constexpr const char* kHide =  // job_of_parent
     "WITH RECURSIVE below (seq) AS (VALUES (?1) UNION ALL SELECT j.seq FROM below b JOIN job j ON j.parent = "
     "b.seq)"
     " INSERT OR IGNORE INTO hidden (seq, top, outputs) SELECT seq, ?1, ?2 FROM below";
-// A top that has an outcome has ended, and its tree with it.
+// A top that has an outcome has ended, and its tree with it. CROSS keeps the few as the outer loop.
 constexpr const char* kPurgeable =
-    "SELECT h.top FROM hidden h JOIN outcome o ON o.seq = h.top AND o.superseded = 0 WHERE h.seq = h.top "
+    "SELECT h.top FROM hidden h CROSS JOIN outcome o ON o.seq = h.top AND o.superseded = 0 WHERE h.seq = "
+    "h.top "
     "LIMIT 100";
 constexpr const char* kEndedRoots =  // in the order of their ends: read until one is young
     "SELECT o.seq, o.at FROM outcome o JOIN job j ON j.seq = o.seq WHERE o.superseded = 0 AND j.parent IS "

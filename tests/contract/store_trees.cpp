@@ -254,7 +254,7 @@ TEST_P(StoreContract, ChildrenOfAFanOutStandWhereTheirParentStands) {
   root.queue = "media";
   root.tags = {"gpu", "big"};
   root.priority = 3;
-  const Uuid id = insert(root);
+  insert(root);
   ClaimRequest want = slots(100);
   want.queues = {"media"};
   want.tags = {"big", "gpu"};
