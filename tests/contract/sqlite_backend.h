@@ -13,7 +13,7 @@ namespace spool {
 // No power is cut here: memory is as good as a disk, and does not wait.
 inline const int kInMemory = std::filesystem::exists("/dev/shm") ? setenv("TMPDIR", "/dev/shm", 0) : 0;
 
-class SqliteBackend final : public StoreBackend {
+class SqliteBackend : public StoreBackend {
  public:
   std::unique_ptr<Store> open() override { return must(open_sqlite_store(file())); }
   [[nodiscard]] std::filesystem::path file() const { return folder_.path() / "spool.db"; }

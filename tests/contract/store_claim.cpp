@@ -185,23 +185,26 @@ TEST_P(StoreContract, HandlesThatClaimAtOnceShareTheJobs) {
   EXPECT_EQ(got[0].size() + got[1].size(), static_cast<std::size_t>(kJobs)) << "none was claimed twice";
 }
 
-TEST_P(StoreContract, TheTimeoutIsCutToTheDeadline) {
+TEST_P(StoreContract, AClaimTellsItsTimeoutAndWhatIsLeftUntilTheDeadline) {
   NewJob job = new_job("a");
   job.timeout = seconds(60);
   job.deadline = seconds(100);
   insert(job);
   pass(seconds(70));
   const Claim claimed = claim_one();
-  ASSERT_TRUE(claimed.timeout.has_value());
-  EXPECT_LE(*claimed.timeout, seconds(30));
-  EXPECT_GT(*claimed.timeout, seconds(25));
+  EXPECT_EQ(claimed.timeout, Duration(seconds(60)));
+  ASSERT_TRUE(claimed.until_deadline.has_value());
+  EXPECT_LE(*claimed.until_deadline, seconds(30));
+  EXPECT_GT(*claimed.until_deadline, seconds(25));
 }
 
-TEST_P(StoreContract, ADeadlineAloneIsATimeout) {
+TEST_P(StoreContract, ADeadlineAloneIsNoTimeout) {
   NewJob job = new_job("a");
   job.deadline = seconds(100);
   insert(job);
-  EXPECT_LE(claim_one().timeout.value(), seconds(100));
+  const Claim claimed = claim_one();
+  EXPECT_EQ(claimed.timeout, std::nullopt);
+  EXPECT_LE(claimed.until_deadline.value(), seconds(100));
 }
 
 }  // namespace
