@@ -17,8 +17,10 @@ constexpr Change kStart{"start", "Let held jobs run", "started", &Store::start};
 constexpr Change kCancel{"cancel", "Cancel jobs and all below them", "cancelled", &Store::cancel};
 constexpr Change kRetry{"retry", "Open failed or cancelled jobs again; finished work is kept", "opened again",
                         &Store::retry};
-constexpr Change kRemove{"rm", "Remove jobs with every trace; what runs is cancelled first", "removed",
-                         &Store::remove};
+constexpr Change kRemove{
+    "rm",
+    "Remove jobs and what they made, but for a destination of your choice; what runs is cancelled first",
+    "removed", &Store::remove};
 
 // Each job stands alone: one that cannot be changed does not keep the others from it.
 Result<int> change(const Change& what, const std::vector<std::string>& ids, const Context& context) {
