@@ -8,6 +8,7 @@
 #include "steps/attempt_files.h"
 #include "steps/steps.h"
 #include "store_sqlite/sqlite_store.h"
+#include "support/forwarding_store.h"
 #include "worker/worker_fixture.h"
 
 namespace spool::test {
@@ -254,8 +255,9 @@ TEST_F(FailedPublishing, WhatIsGoneMeanwhileIsAnErrorAndNoSuccess) {
 
 TEST_F(SqliteWorker, ThousandsOfSiblingsAreAllSweptAfterOne) {
   // All jobs have ended; the pages are what counts.
-  class Siblings : public MemoryStore {
+  class Siblings : public ForwardingStore {
    public:
+    using ForwardingStore::ForwardingStore;
     Result<std::vector<Job>> list(const JobFilter& filter) override {
       std::vector<Job> page;
       for (const Job& job : jobs)
@@ -268,7 +270,7 @@ TEST_F(SqliteWorker, ThousandsOfSiblingsAreAllSweptAfterOne) {
     }
     std::vector<Job> jobs;
   };
-  Siblings siblings;
+  Siblings siblings(std::move(store));
   for (int i = 0; i < 1001; ++i) {
     Job job;
     job.id = Uuid::v7();
