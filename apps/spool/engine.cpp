@@ -18,8 +18,8 @@ namespace spool {
 namespace {
 
 WorkerOptions with_sweeping(WorkerOptions options, FolderStore& objects) {
-  options.remove_objects = [&objects](const PurgedJob& job) {
-    return steps::remove_objects_of(job, objects);
+  options.sweep = [&objects](Store& store, const std::function<bool()>& stop) {
+    return sweep_purged(store, objects, stop);
   };
   return options;
 }
@@ -41,6 +41,10 @@ void Engine::leave_if_deaf(int exit_code) const {
   fmt::print(stderr, "spool: a job does not listen and is left behind\n");
   std::fflush(nullptr);
   ::_exit(exit_code);
+}
+
+Result<void> sweep_purged(Store& store, FolderStore& objects, const std::function<bool()>& stop) {
+  return steps::sweep_purged(store, objects, objects.root() / ".spool" / "sweep.lock", stop);
 }
 
 steps::PublishContext publish_context(FolderStore& objects) {
@@ -81,7 +85,7 @@ DrainOnSignals::DrainOnSignals() : state_(std::make_unique<State>()) {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  state_->signals = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC));
+  state_->signals = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   state_->ended = UniqueFd(eventfd(0, EFD_CLOEXEC));
   state_->thread = std::thread([state = state_.get()] { state->run(); });
 }

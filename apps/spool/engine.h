@@ -41,6 +41,10 @@ class Engine {
   ProcessExecutor process_;
 };
 
+// Removes the objects of jobs that were purged: steps/purged_objects.h.
+[[nodiscard]] Result<void> sweep_purged(Store& store, FolderStore& objects,
+                                        const std::function<bool()>& stop);
+
 // What the phases that run in the manager need of an objects folder.
 [[nodiscard]] steps::PublishContext publish_context(FolderStore& objects);
 

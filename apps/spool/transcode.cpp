@@ -131,13 +131,22 @@ Result<bool> holds_a_film(FolderStore& objects) {
                      [](const ObjectInfo& file) { return !file.key.starts_with(".spool/"); });
 }
 
+// Of what was removed, now or by an earlier run: their commands may come again.
+Result<void> free_ids(Store& store, FolderStore& objects) {
+  for (;;) {
+    SPOOL_ASSIGN(const int changed, store.rescue());
+    if (changed < kMostRescued) break;
+  }
+  return sweep_purged(store, objects, [] { return false; });
+}
+
 // The folder's one film: this job's, or nobody's yet. What failed and left nothing there is removed.
 Result<void> make_folder_this_jobs(Store& store, FolderStore& objects, const NewJob& job) {
   JobFilter filter;
   filter.roots_only = true;
   SPOOL_ASSIGN(std::vector<Job> others, store.list(filter));
   std::erase_if(others, [&](const Job& root) { return root.id == job.id; });
-  if (others.empty()) return {};
+  if (others.empty()) return free_ids(store, objects);
   SPOOL_ASSIGN(const bool film, holds_a_film(objects));
   if (film || !std::all_of(others.begin(), others.end(), has_failed))
     return fail(
@@ -146,12 +155,8 @@ Result<void> make_folder_this_jobs(Store& store, FolderStore& objects, const New
             "{}: holds another film, or the same one made with other settings or another build of spool; "
             "name a new folder, or remove this one",
             objects.root().string()));
-  for (const Job& root : others) {
-    SPOOL_ASSIGN(const std::vector<Job> tree, read_tree(store, root.id));
-    for (const Job& one : tree) SPOOL_TRY(objects.remove_all(steps::attempts_prefix(one.id)));
-    SPOOL_TRY(store.remove(root.id));
-  }
-  return {};
+  for (const Job& root : others) SPOOL_TRY(store.remove(root.id));
+  return free_ids(store, objects);
 }
 
 EngineOptions engine_options(const Options& options, const std::vector<Subtitles>& subtitles) {

@@ -29,9 +29,9 @@ struct WorkerOptions {
   bool waits_for_space = true;                // when the store is full; else run() returns kStorageFull
   Duration report = std::chrono::seconds(1);  // progress of a job goes to the store at most that often
   std::string version = "dev";
-  // Removes the objects of a job that was purged; done again when it failed. Called from a thread of its own.
-  // Empty: this worker's jobs have none.
-  std::function<Result<void>(const PurgedJob&)> remove_objects;
+  // Removes the objects of jobs that were purged (Store::purged), until `stop` says so. Called now and then,
+  // from a thread of its own. Empty: this worker does not sweep.
+  std::function<Result<void>(Store&, const std::function<bool()>& stop)> sweep;
 };
 
 class Worker {

@@ -79,7 +79,6 @@ struct Worker::State {
   void watch();
   void listen();
   void sweep();
-  Result<void> sweep_once();
   void renew(StoreTrouble& trouble, BootClock::time_point& next);
   void send_reports(StoreTrouble& trouble);
   void act_on(const ReportBox::Sent& sent);

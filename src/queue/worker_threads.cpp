@@ -10,6 +10,10 @@ namespace spool {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+namespace {
+constexpr Duration kSweepAgain = seconds(30);  // after what could not be removed
+}
+
 bool StoreTrouble::is_passing(const Error& error) {
   return error.code == Code::kUnavailable || error.code == Code::kStorageFull || error.code == Code::kTimeout;
 }
@@ -138,40 +142,22 @@ void Worker::State::watch() {
   }
 }
 
-// Removing objects may take long: it holds up nothing but itself. What it could not remove, and what a crash
-// kept it from removing, the store still knows.
+// Removing objects may take long: it holds up nothing but itself. What is left the store still knows.
 void Worker::State::sweep() {
-  StoreTrouble sweeping;
+  if (!options.sweep) return;
+  const auto stop = [this] {
+    const std::lock_guard lock(lease_mutex);
+    return threads_end;
+  };
+  Error last;
   for (;;) {
-    Duration pause = options.poll;
-    if (const auto swept = sweep_once()) {
-      sweeping.over();
-    } else {
-      pause += sweeping.failed(swept.error());
-    }
+    const auto swept = options.sweep(store, stop);
+    const Error trouble = swept ? Error{} : swept.error();
+    if (!swept && trouble != last)
+      spdlog::warn("objects of removed jobs are still there: {}", trouble.message);
+    last = trouble;
     std::unique_lock lock(lease_mutex);
-    if (wake_sweeper.wait_for(lock, pause, [&] { return threads_end; })) return;
-  }
-}
-
-// The first error of those that were met on the way.
-Result<void> Worker::State::sweep_once() {
-  constexpr int kMostAtOnce = 100;
-  for (;;) {
-    SPOOL_ASSIGN(const std::vector<PurgedJob> jobs, store.purged(kMostAtOnce));
-    std::vector<Uuid> gone;
-    std::optional<Error> left;
-    for (const PurgedJob& job : jobs) {
-      const auto removed = options.remove_objects ? options.remove_objects(job) : Result<void>();
-      if (removed) {
-        gone.push_back(job.id);
-      } else if (!left) {
-        left = removed.error();
-      }
-    }
-    if (!gone.empty()) SPOOL_TRY(store.forget_purged(gone));
-    if (left) return fail(*left);
-    if (jobs.size() < kMostAtOnce) return {};
+    if (wake_sweeper.wait_for(lock, swept ? options.poll : kSweepAgain, [&] { return threads_end; })) return;
   }
 }
 

@@ -1,5 +1,8 @@
 #include "steps/purged_objects.h"
 
+#include <set>
+
+#include "base/file.h"
 #include "steps/attempt_files.h"
 #include "steps/transcode.h"
 
@@ -13,6 +16,34 @@ Result<void> remove_objects_of(const PurgedJob& job, ObjectStore& objects) {
   const std::string folder = destination_of(Json::object(), job.root, is_root ? "" : job.name);
   if (!check_key(folder)) return {};  // a name that is no key: nothing can be there
   return objects.remove_all(folder);
+}
+
+Result<void> sweep_purged(Store& store, ObjectStore& objects, const std::filesystem::path& lock_file,
+                          const std::function<bool()>& stop) {
+  constexpr std::size_t kMostAtOnce = 100;
+  SPOOL_ASSIGN(const auto lock, FileLock::try_lock(lock_file));
+  if (!lock) return {};
+  std::set<Uuid> left;
+  std::optional<Error> first;
+  for (;;) {
+    const std::size_t most = left.size() + kMostAtOnce;
+    SPOOL_ASSIGN(const std::vector<PurgedJob> jobs, store.purged(static_cast<int>(most)));
+    std::vector<Uuid> gone;
+    for (const PurgedJob& job : jobs) {
+      if (stop()) break;
+      if (left.contains(job.id)) continue;
+      if (const auto removed = remove_objects_of(job, objects)) {
+        gone.push_back(job.id);
+      } else {
+        left.insert(job.id);
+        if (!first) first = removed.error();
+      }
+    }
+    if (!gone.empty()) SPOOL_TRY(store.forget_purged(gone));
+    if (jobs.size() < most || stop()) break;
+  }
+  if (first) return fail(*first);
+  return {};
 }
 
 }  // namespace spool::steps

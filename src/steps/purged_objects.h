@@ -1,14 +1,24 @@
-// What is left of a purged job in the object store: see Store::purged.
+// What is left of purged jobs in the object store: see Store::purged.
 #pragma once
+
+#include <filesystem>
+#include <functional>
 
 #include "objects/object_store.h"
 #include "queue/store.h"
 
 namespace spool::steps {
 
-// Removes what its attempts wrote and, with_outputs, what it published in a folder of its own (of a root: in
-// its whole tree's). A destination that somebody chose is theirs: docs/decisions/removed_objects.md. May be
-// repeated.
+// Removes what a job's attempts wrote and, with_outputs, what it published in a folder of its own (of a root:
+// in its whole tree's). A destination that somebody chose is theirs: docs/decisions/removed_objects.md. May
+// be repeated.
 [[nodiscard]] Result<void> remove_objects_of(const PurgedJob& job, ObjectStore& objects);
+
+// The same for all purged jobs, which the store then forgets. Nothing is done while another one sweeps, who
+// holds `lock_file`: a forgotten id may come again, and what is old news to one would be new work to another.
+// Ends when `stop` says so. Errors: the first that was met; what is left the store still knows.
+[[nodiscard]] Result<void> sweep_purged(Store& store, ObjectStore& objects,
+                                        const std::filesystem::path& lock_file,
+                                        const std::function<bool()>& stop);
 
 }  // namespace spool::steps

@@ -4,6 +4,7 @@
 
 #include "base/temporary_folder.h"
 #include "objects/folder_store.h"
+#include "support/forwarding_store.h"
 
 namespace spool::steps {
 namespace {
@@ -56,6 +57,81 @@ TEST_F(PurgedObjects, AChildWithoutANameOrWithOneThatIsNoKeyTakesNothingAlong) {
   EXPECT_TRUE(remove_objects_of({step, root, "", true}, *objects));
   EXPECT_TRUE(remove_objects_of({step, root, "../../chosen", true}, *objects));
   EXPECT_EQ(left(), (std::vector<std::string>{of_step + "/a"}));
+}
+
+// A store of which only the purged jobs count.
+class Purged : public test::ForwardingStore {
+ public:
+  Purged() : ForwardingStore(nullptr) {}
+  Result<std::vector<PurgedJob>> purged(int most) override {
+    return std::vector<PurgedJob>(jobs.begin(),
+                                  jobs.begin() + std::min<std::ptrdiff_t>(most, std::ssize(jobs)));
+  }
+  Result<void> forget_purged(std::span<const Uuid> gone) override {
+    for (const Uuid& id : gone) std::erase_if(jobs, [&](const PurgedJob& job) { return job.id == id; });
+    return {};
+  }
+  std::vector<PurgedJob> jobs;
+};
+
+// Objects of which some cannot be removed. Nothing else is asked of it.
+class Stuck : public ObjectStore {
+ public:
+  Result<void> put(std::string_view, std::span<const std::byte>) override { return no(); }
+  Result<std::string> get(std::string_view, std::size_t) override { return no(); }
+  Result<ByteSource> open(std::string_view) override { return no(); }
+  Result<std::optional<ObjectInfo>> stat(std::string_view) override { return no(); }
+  Result<std::vector<ObjectInfo>> list(std::string_view) override { return no(); }
+  Result<void> copy(std::string_view, std::string_view) override { return no(); }
+  Result<void> remove(std::string_view) override { return no(); }
+  Result<void> remove_all(std::string_view prefix) override {
+    if (stuck.contains(std::string(prefix))) return no();
+    return {};
+  }
+  std::set<std::string> stuck;
+
+ private:
+  static tl::unexpected<Error> no() { return fail(Code::kPermissionDenied, "not yours"); }
+};
+
+class Sweeping : public testing::Test {
+ protected:
+  void purge(int count) {
+    for (int i = 0; i < count; ++i) store.jobs.push_back({Uuid::v7(), Uuid::v7(), "step", false});
+  }
+  Result<void> sweep(int most = 1 << 20) {
+    return sweep_purged(store, objects, folder.path() / "lock", [&] { return most-- <= 0; });
+  }
+  TemporaryFolder folder;
+  Purged store;
+  Stuck objects;
+};
+
+TEST_F(Sweeping, WhatCannotBeRemovedHoldsNothingUp) {
+  purge(250);
+  for (std::size_t i = 0; i < 150; ++i) objects.stuck.insert(".spool/attempts/" + store.jobs[i].id.text());
+  const auto swept = sweep();
+  ASSERT_FALSE(swept);
+  EXPECT_EQ(swept.error().message, "not yours");
+  EXPECT_EQ(store.jobs.size(), 150u);
+}
+
+TEST_F(Sweeping, EndsWhenItIsToldTo) {
+  purge(10);
+  ASSERT_TRUE(sweep(3));
+  EXPECT_EQ(store.jobs.size(), 7u);
+}
+
+TEST_F(Sweeping, OneSweepsAtATime) {
+  purge(1);
+  {
+    const auto other = FileLock::try_lock(folder.path() / "lock");
+    ASSERT_TRUE(other && *other);
+    ASSERT_TRUE(sweep());
+    EXPECT_EQ(store.jobs.size(), 1u);
+  }
+  ASSERT_TRUE(sweep());
+  EXPECT_TRUE(store.jobs.empty());
 }
 
 }  // namespace

@@ -58,6 +58,12 @@ void SessionLocks::drop(const Uuid& session) {
   held_.erase(session);
 }
 
+std::vector<Uuid> SessionLocks::held() const {
+  std::vector<Uuid> sessions;
+  for (const auto& [session, lock] : held_) sessions.push_back(session);
+  return sessions;
+}
+
 bool SessionLocks::alive(const Uuid& session) const {
   std::error_code error;
   if (!std::filesystem::exists(file_of(session), error)) return true;  // nothing is known: the lease decides
@@ -70,6 +76,8 @@ void Sessions::open(const Uuid& id, const WorkerInfo& worker) {
   db_.run(kAdd, id, std::string_view(worker.host), worker.pid, std::string_view(worker.version), worker.slots,
           std::string_view(join_tags(worker.tags)), worker.lease, life_.now() + worker.lease,
           std::string_view(locks_.boot()));
+  for (const Uuid& held : locks_.held())
+    if (Rows row = db_.query(kNumber, held); !row.next()) locks_.drop(held);
 }
 
 void Sessions::close(const Uuid& id) {

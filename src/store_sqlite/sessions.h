@@ -19,6 +19,7 @@ class SessionLocks {
   // Throws StoreError when it cannot be made.
   void take(const Uuid& session);
   void drop(const Uuid& session);  // unlocks and unlinks; also what a dead worker left
+  [[nodiscard]] std::vector<Uuid> held() const;
   // False when nobody holds the lock that the session took: its process is gone.
   [[nodiscard]] bool alive(const Uuid& session) const;
   [[nodiscard]] const std::string& boot() const { return boot_; }
@@ -35,6 +36,7 @@ class Sessions {
   Sessions(LifeCycle& life, Lanes& lanes, SessionLocks& locks)
       : life_(life), db_(life.db()), lanes_(lanes), locks_(locks) {}
 
+  // Locks of sessions that others ended meanwhile are dropped.
   void open(const Uuid& id, const WorkerInfo& worker);
   void close(const Uuid& id);
   // Its number, when the lease is alive.

@@ -97,7 +97,7 @@ class SqliteStoreTest : public testing::Test {
 TEST_F(SqliteStoreTest, ANewFileIsMadeInWalMode) {
   open_or_throw(path());
   EXPECT_EQ(ask_sql(path(), "PRAGMA journal_mode"), "wal");
-  EXPECT_EQ(ask_sql(path(), "PRAGMA user_version"), "1");
+  EXPECT_EQ(ask_sql(path(), "PRAGMA user_version"), "2");
 }
 
 TEST_F(SqliteStoreTest, ADatabaseOfANewerSchemaIsRefusedNamingBothVersions) {
@@ -278,6 +278,25 @@ TEST_F(SqliteStoreTest, ASessionsLockFileGoesWithIt) {
   EXPECT_TRUE(fs::exists(lock));
   ASSERT_TRUE(store->close_session(session).has_value());
   EXPECT_FALSE(fs::exists(lock));
+}
+
+TEST_F(SqliteStoreTest, ALockOfASessionThatAnotherOneEndedIsLetGoOf) {
+  const auto store = open_or_throw(path()), other = open_or_throw(path());
+  const auto locks = [&] {
+    int count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      count += fs::read_symlink(entry.path(), gone).string().find("-sessions/") != std::string::npos;
+    }
+    return count;
+  };
+  ASSERT_TRUE(store->open_session({}));
+  other->shift_clock_for_tests(hours(25));
+  ASSERT_TRUE(other->rescue());
+  ASSERT_TRUE(other->sessions().value().empty());
+  EXPECT_EQ(locks(), 1) << "its owner has not heard of it";
+  ASSERT_TRUE(store->open_session({}));
+  EXPECT_EQ(locks(), 1) << "only the new one's";
 }
 
 // Every statement that the store really runs: each connection that is opened meanwhile tells them.

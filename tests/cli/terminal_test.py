@@ -24,7 +24,7 @@ def run_on_terminal(words, folder, environment, columns=60, steps=()):
                                start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
     os.close(theirs)
     seen, steps, behind = b"", list(steps), 0
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
         if select.select([ours], [], [], 0.1)[0]:
             try:
@@ -38,7 +38,10 @@ def run_on_terminal(words, folder, environment, columns=60, steps=()):
             behind, action = found.end(), steps.pop(0)[1]
             os.write(ours, action) if isinstance(action, bytes) else action()
     os.close(ours)
-    return process.wait(20), seen.decode()
+    try:
+        return process.wait(20), seen.decode()
+    finally:
+        process.kill()
 
 
 class OnATerminal(CliTest):
@@ -87,7 +90,7 @@ def was_given_back(job):
 class ATranscodeOnATerminal(CliTest):
     def setUp(self):
         super().setUp()
-        make_film(os.path.join(self.folder, "film.mp4"), 20, "1280x720")
+        make_film(os.path.join(self.folder, "film.mp4"), 40, "1280x720")
         self.write("two.yaml", FILM_LADDER)
 
     def transcode(self, *steps):

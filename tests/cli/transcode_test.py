@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 from support import SOURCE, SPOOL, CliTest
@@ -70,6 +71,13 @@ class Transcode(CliTest):
         jobs = self.spool("jobs", "--store", "sqlite:out/.spool/spool.db", "--json").json["jobs"]
         self.assertEqual([job["state"] for job in jobs], ["succeeded"])
 
+    def test_a_command_that_failed_comes_again_after_another_that_failed_too(self):
+        first = self.transcode("--start", "100s", code=1).err
+        second = self.transcode("--start", "200s", code=1).err
+        self.assertEqual(self.transcode("--start", "100s", code=1).err, first)
+        self.assertEqual(self.transcode("--start", "200s", code=1).err, second)
+        self.transcode()
+
     def test_a_folder_with_a_film_takes_no_other_command(self):
         self.transcode()
         made = self.files()
@@ -114,8 +122,9 @@ class Transcode(CliTest):
         running = subprocess.Popen(words, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                    env=self.environment())
         self.addCleanup(running.kill)
-        while not os.path.exists(os.path.join(self.folder, "out/.spool/spool.db")) and running.poll() is None:
-            pass
+        deadline = time.monotonic() + 20
+        while not os.path.exists(os.path.join(self.folder, "out/.spool/spool.db")) and time.monotonic() < deadline:
+            time.sleep(0.01)
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=20)
         self.assertEqual(running.returncode, 3, err)

@@ -166,30 +166,26 @@ TEST(WorkerInTrouble, AnExchangeInDoubtEndsTheSessionSoThatUnseenClaimsComeBack)
   EXPECT_EQ(store.calls().closed, 1);
 }
 
-TEST(WorkerInTrouble, ObjectsOfAPurgedJobAreRemovedUntilItSucceedsAndThenForgotten) {
+TEST(WorkerInTrouble, SweepsAgainAndAgainAndIsToldToStopWithIt) {
   FaultyStore store;
   const Kinds kinds;
-  const Uuid id = insert_one(store, new_job("x")), other = insert_one(store, new_job("x"));
-  ASSERT_TRUE(store.remove(id) && store.remove(other));
-  ASSERT_EQ(store.rescue(10).value(), 2);
-  std::atomic<int> tries = 0;
-  std::promise<void> removed;
+  int sweeps = 0;
+  std::promise<void> third;
   WorkerOptions options = quick();
-  options.remove_objects = [&](const PurgedJob& job) -> Result<void> {
-    if (job.id != id) return {};
-    if (++tries < 3) return fail(Code::kUnavailable, "the disk is away");
-    removed.set_value();
-    return {};
+  options.sweep = [&](Store&, const std::function<bool()>& stop) -> Result<void> {
+    if (++sweeps < 3) return {};
+    third.set_value();
+    while (!stop()) std::this_thread::yield();
+    return fail(Code::kUnavailable, "the disk is away");
   };
   RunningWorker worker(store, kinds, options);
-  removed.get_future().wait();
+  third.get_future().wait();
   worker->drain();
   ASSERT_TRUE(worker.wait());
-  EXPECT_TRUE(store.purged(10)->empty());
-  EXPECT_EQ(tries, 3);
+  EXPECT_EQ(sweeps, 3);
 }
 
-TEST(WorkerInTrouble, AWorkerWithoutObjectsForgetsPurgedJobs) {
+TEST(WorkerInTrouble, AWorkerThatDoesNotSweepForgetsNothing) {
   FaultyStore store;
   const Kinds kinds;
   ASSERT_TRUE(store.remove(insert_one(store, new_job("x"))));
@@ -197,7 +193,7 @@ TEST(WorkerInTrouble, AWorkerWithoutObjectsForgetsPurgedJobs) {
   RunningWorker worker(store, kinds);
   worker->drain();
   ASSERT_TRUE(worker.wait());
-  EXPECT_TRUE(store.purged(10)->empty());
+  EXPECT_EQ(store.purged(10)->size(), 1u);
 }
 
 TEST(WorkerInTrouble, JobsOfADeadWorkerAreRescued) {

@@ -25,6 +25,7 @@ constexpr auto kMostStartUp = std::chrono::seconds(30);  // of a child, until it
 constexpr auto kMostFarewell = std::chrono::seconds(1);  // between a child's closed socket and its end
 constexpr Clock::duration kSparePause = std::chrono::seconds(1);  // after a spare that could not be started
 constexpr Clock::duration kLongestSparePause = std::chrono::minutes(1);
+constexpr int kMostFailedStarts = 20;  // one behind the other: then it is no passing trouble
 constexpr auto kSweepEvery = std::chrono::seconds(10);
 constexpr int kFileThreads = 2;
 
@@ -253,7 +254,7 @@ class ProcessExecutor::Core final : public ChildListener {
     Error error{Code::kUnavailable, fmt::format("cannot start a child: {}", problem), 0};
     if (error != start_error_) spdlog::warn("{}", error.message);
     start_error_ = std::move(error);
-    machine_lacks_ = machine_lacks;
+    machine_lacks_ = machine_lacks && ++failed_starts_ < kMostFailedStarts;
     const auto now = Clock::now();
     if (now < spares_from_) return;  // several at once: one pause
     spares_from_ = now + spare_pause_;
@@ -301,6 +302,7 @@ class ProcessExecutor::Core final : public ChildListener {
     if (slot.ready || ready.version != kProtocolVersion)
       return on_violation(*slot.child, {Code::kInvalidArgument, "it does not speak this version", 0});
     slot.ready = any_ready_ = true;
+    failed_starts_ = 0;
     spare_pause_ = kSparePause;
     slot.since = Clock::now();
     if (slot.run) send_run(slot);
@@ -326,7 +328,7 @@ class ProcessExecutor::Core final : public ChildListener {
     Slot* slot = pool_.find(child);
     if (slot == nullptr || slot->retired) return;
     error.message = fmt::format("broke the protocol: {}", error.message);
-    if (!slot->ready) note_start_error("it " + error.message, any_ready_);
+    if (!slot->ready) note_start_error("it " + error.message, false);
     fail_run(*slot, std::move(error));
   }
 
@@ -359,6 +361,7 @@ class ProcessExecutor::Core final : public ChildListener {
   ChildPool pool_;
   Error start_error_;  // of the last child that could not be started
   bool machine_lacks_ = false, any_ready_ = false;
+  int failed_starts_ = 0;  // since a child was last ready
   std::uint64_t last_serial_ = 0;
   // Attempts that ended while their last question was being answered, by serial.
   struct Unanswered {

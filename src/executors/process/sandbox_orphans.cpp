@@ -48,10 +48,13 @@ void Sandbox::end_orphans() const {
   if (unsafe()) return;
   const auto is_orphan = [&](pid_t pid) {
     const auto process = look_at(pid);
-    return runs(process, bubblewrap_) && process->namespaces > 1 &&
-           (process->user == ::geteuid() || process->user == run_as_) &&
-           std::count(process->words.begin(), process->words.end(), program_.string()) > 0 &&
-           !runs(look_at(process->parent), bubblewrap_);
+    if (!runs(process, bubblewrap_) || process->namespaces <= 1 ||
+        (process->user != ::geteuid() && process->user != run_as_) ||
+        std::count(process->words.begin(), process->words.end(), program_.string()) == 0)
+      return false;
+    // It was given to a process of our own world: in a container's it would be the container's.
+    const auto parent = look_at(process->parent);
+    return parent && parent->namespaces == 1 && !runs(parent, bubblewrap_);
   };
   std::error_code error;
   std::filesystem::directory_iterator it("/proc", error);

@@ -103,8 +103,6 @@ CREATE TABLE outcome (
 ) STRICT;
 -- Unique: the file itself refuses to let a job end twice.
 CREATE UNIQUE INDEX outcome_of_job ON outcome (seq) WHERE superseded = 0;
--- Empty but for what was opened again.
-CREATE INDEX superseded_of_job ON outcome (seq) WHERE superseded = 1;
 
 CREATE TABLE failure (
   n       INTEGER PRIMARY KEY,
@@ -145,16 +143,8 @@ CREATE TABLE unique_key (
 -- Live jobs that asked for a deadline.
 CREATE TABLE deadline (at INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (at, seq)) STRICT, WITHOUT ROWID;
 
--- Removed and pruned trees, until they are purged. top: the job that was named. outputs: as in purged.
-CREATE TABLE hidden (seq INTEGER PRIMARY KEY, top INTEGER NOT NULL, outputs INTEGER NOT NULL) STRICT;
-
--- Purged jobs, until their objects are removed too. outputs: 1: also what they published.
-CREATE TABLE purged (
-  id      BLOB PRIMARY KEY,
-  root    BLOB NOT NULL,
-  name    TEXT NOT NULL,
-  outputs INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+-- Removed trees, until they are purged. top: the job that was named.
+CREATE TABLE hidden (seq INTEGER PRIMARY KEY, top INTEGER NOT NULL) STRICT;
 
 CREATE TABLE session (
   session INTEGER PRIMARY KEY AUTOINCREMENT,
