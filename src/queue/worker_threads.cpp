@@ -145,17 +145,17 @@ void Worker::State::watch() {
 // Removing objects may take long: it holds up nothing but itself. What is left the store still knows.
 void Worker::State::sweep() {
   if (!options.sweep) return;
-  const auto stop = [this] {
+  const auto ends = [this] {
     const std::lock_guard lock(lease_mutex);
     return threads_end;
   };
   Error last;
   for (;;) {
-    const auto swept = options.sweep(store, stop);
-    const Error trouble = swept ? Error{} : swept.error();
-    if (!swept && trouble != last)
-      spdlog::warn("objects of removed jobs are still there: {}", trouble.message);
-    last = trouble;
+    const auto swept = options.sweep(store, ends);
+    const Error left = swept ? Error{} : swept.error();
+    if (!swept && left != last)
+      spdlog::warn("objects of removed jobs are still there: {}", left.message);
+    last = left;
     std::unique_lock lock(lease_mutex);
     if (wake_sweeper.wait_for(lock, swept ? options.poll : kSweepAgain, [&] { return threads_end; })) return;
   }
