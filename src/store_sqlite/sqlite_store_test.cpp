@@ -106,7 +106,7 @@ TEST_F(SqliteStoreTest, ADatabaseOfANewerSchemaIsRefusedNamingBothVersions) {
   const Error error = open_error(path());
   EXPECT_EQ(error.code, Code::kUnsupported);
   EXPECT_NE(error.message.find("version 7"), std::string::npos) << error.message;
-  EXPECT_NE(error.message.find("up to 1"), std::string::npos) << error.message;
+  EXPECT_NE(error.message.find("up to 2"), std::string::npos) << error.message;
   EXPECT_NE(error.message.find(path().string()), std::string::npos) << error.message;
 }
 
