@@ -39,7 +39,7 @@ int type_of(std::span<const std::byte> unit) {
 }
 
 bool contains(std::span<const std::byte> whole, std::span<const std::byte> part) {
-  return std::ranges::search(whole, part).begin() != whole.end();
+  return std::search(whole.begin(), whole.end(), part.begin(), part.end()) != whole.end();
 }
 
 // A keyframe's in-band parameter sets are those of the init segment; at a border it is an IDR.
