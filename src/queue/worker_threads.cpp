@@ -153,8 +153,7 @@ void Worker::State::sweep() {
   for (;;) {
     const auto swept = options.sweep(store, ends);
     const Error left = swept ? Error{} : swept.error();
-    if (!swept && left != last)
-      spdlog::warn("objects of removed jobs are still there: {}", left.message);
+    if (!swept && left != last) spdlog::warn("objects of removed jobs are still there: {}", left.message);
     last = left;
     std::unique_lock lock(lease_mutex);
     if (wake_sweeper.wait_for(lock, swept ? options.poll : kSweepAgain, [&] { return threads_end; })) return;

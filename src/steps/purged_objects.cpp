@@ -21,6 +21,8 @@ Result<void> remove_objects_of(const PurgedJob& job, ObjectStore& objects) {
 Result<void> sweep_purged(Store& store, ObjectStore& objects, const std::filesystem::path& lock_file,
                           const std::function<bool()>& stop) {
   constexpr std::size_t kMostAtOnce = 100;
+  SPOOL_ASSIGN(const std::vector<PurgedJob> any, store.purged(1));
+  if (any.empty()) return {};
   SPOOL_ASSIGN(const auto lock, FileLock::try_lock(lock_file));
   if (!lock) return {};
   std::set<Uuid> left;

@@ -45,7 +45,7 @@ const makers = {
     shaka.polyfill.installAll();
     const it = new shaka.Player();
     await it.attach(video);
-    it.configure({abr: {enabled: false}, streaming: {bufferingGoal: 60}});
+    it.configure({abr: {enabled: false}, streaming: {bufferingGoal: 600}});
     it.addEventListener('error', (event) => seen.errors.push(`shaka ${event.detail.code} ${event.detail.data}`));
     await it.load(url);
     const tracks = () => it.getVariantTracks().sort((a, b) => a.bandwidth - b.bandwidth);
