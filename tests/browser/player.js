@@ -1,6 +1,6 @@
 // In the page: the players behind one small interface, and what is seen of the playback.
 const video = document.getElementById('video');
-const seen = {errors: [], stalls: [], flashes: []};
+const seen = {errors: [], again: [], stalls: [], flashes: []};
 let player;
 
 function range(time) {
@@ -25,10 +25,10 @@ const makers = {
   async hls(url) {
     const hls = new Hls({maxBufferLength: 60, enableWorker: false, nudgeMaxRetry: 0});
     // That the buffer ran low is seen by `waiting`, where its cause is known.
-    // Loading once more what is there already, at the edge of a film that grows, is no error: holes and stalls are looked for.
-    const harmless = (data) => data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR ||
-      (data.details === Hls.ErrorDetails.BUFFER_APPEND_NO_PROGRESS && data.appendsWithoutProgress === 1);
-    hls.on(Hls.Events.ERROR, (_, data) => harmless(data) || seen.errors.push(`${data.type} ${data.details} fatal=${data.fatal} ${data.error?.message ?? ''}`));
+    // Loading once more what is there already is told apart: at the edge of a film that grows it may be.
+    hls.on(Hls.Events.ERROR, (_, data) => data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR ||
+      (data.details === Hls.ErrorDetails.BUFFER_APPEND_NO_PROGRESS && data.appendsWithoutProgress === 1 && seen.again.push(data.frag.sn)) ||
+      seen.errors.push(`${data.type} ${data.details} fatal=${data.fatal} ${data.error?.message ?? ''}`));
     const parsed = new Promise((resolve) => hls.once(Hls.Events.MANIFEST_PARSED, resolve));
     hls.loadSource(url);
     hls.attachMedia(video);
