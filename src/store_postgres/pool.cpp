@@ -1,0 +1,81 @@
+#include "store_postgres/pool.h"
+
+#include <fmt/format.h>
+
+#include <random>
+#include <thread>
+
+namespace spool::postgres {
+namespace {
+
+constexpr int kMostConflicts = 10;
+
+// 1, 2, 4, ... 64 ms at most: transactions that met once must not meet again in step.
+void pause_after_conflict(int times) {
+  thread_local std::minstd_rand random(std::random_device{}());
+  const int most = 1000 << std::min(times, 6);
+  std::this_thread::sleep_for(
+      std::chrono::microseconds(std::uniform_int_distribution<>(most / 4, most)(random)));
+}
+
+}  // namespace
+
+Pool::Lent Pool::take() {
+  const auto end = std::chrono::steady_clock::now() + patience_;
+  std::vector<std::unique_ptr<Connection>> dead;  // closed without the lock
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    while (!idle_.empty()) {
+      auto connection = std::move(idle_.back());
+      idle_.pop_back();
+      if (!connection->stale()) return Lent(*this, std::move(connection), false);
+      dead.push_back(std::move(connection));
+      --open_;
+    }
+    if (open_ < most_) break;
+    if (given_back_.wait_until(lock, end) == std::cv_status::timeout && idle_.empty() && open_ >= most_)
+      refuse(Code::kUnavailable, fmt::format("database: none of {} connections became free within {} s",
+                                             most_, std::chrono::duration<double>(patience_).count()));
+  }
+  ++open_;
+  lock.unlock();
+  try {
+    return Lent(*this, std::make_unique<Connection>(conninfo_), true);
+  } catch (...) {
+    give_back(nullptr);
+    throw;
+  }
+}
+
+// Where one connection was lost the idle ones are not trusted either: a host that has gone without a word
+// would let each of them wait for its time-out.
+void Pool::give_back(std::unique_ptr<Connection> connection) {
+  std::vector<std::unique_ptr<Connection>> dead;
+  {
+    const std::lock_guard lock(mutex_);
+    if (connection && connection->alive()) {
+      idle_.push_back(std::move(connection));
+    } else {
+      --open_;
+      open_ -= static_cast<int>(idle_.size());
+      dead.swap(idle_);
+    }
+  }
+  given_back_.notify_one();
+}
+
+int Pool::open() const {
+  const std::lock_guard lock(mutex_);
+  return open_;
+}
+
+void Attempts::after(StoreError failed, bool fresh_connection) {
+  if (failed.fate == Fate::kConflict && conflicts_ < kMostConflicts)
+    return pause_after_conflict(conflicts_++);
+  const bool harmless = failed.fate == Fate::kUnsent || (reads_ && failed.fate == Fate::kUnknown);
+  if (harmless && !fresh_connection && !std::exchange(replaced_, true)) return;
+  if (reads_ && failed.error.code == Code::kInDoubt) failed.error.code = Code::kUnavailable;
+  throw failed;
+}
+
+}  // namespace spool::postgres
