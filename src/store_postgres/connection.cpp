@@ -14,6 +14,7 @@ constexpr const char* kBegin = "BEGIN ISOLATION LEVEL READ COMMITTED";
 constexpr const char* kCommit = "COMMIT";
 constexpr const char* kRollback = "ROLLBACK";
 constexpr const char* kServerEncoding = "SHOW server_encoding";
+constexpr const char* kBackend = "SELECT pg_backend_pid()";
 
 constexpr int kBinary = 1;
 
@@ -187,7 +188,18 @@ std::optional<std::string> Connection::notification() {
   if (PQconsumeInput(connection_.get()) == 0)
     raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()), "LISTEN");
   const std::unique_ptr<PGnotify, decltype(&PQfreemem)> told(PQnotifies(connection_.get()), &PQfreemem);
-  return told ? std::optional<std::string>(told->relname) : std::nullopt;
+  return told ? std::optional<std::string>(told->extra) : std::nullopt;
+}
+
+// PgBouncer may send us what somebody else listens to.
+void Connection::discard_notifications() {
+  while (PGnotify* told = PQnotifies(connection_.get())) PQfreemem(told);
+}
+
+// PgBouncer makes up the number that it gives to its clients.
+bool Connection::direct() {
+  Rows row = query(kBackend);
+  return row.next() && row.i32(0) == PQbackendPID(connection_.get());
 }
 
 Rows Connection::execute(const char* sql, const Parameters& parameters) {

@@ -47,8 +47,11 @@ class Connection {
   // An idle connection has heard something: the server closed it, or (after LISTEN) told it something.
   [[nodiscard]] bool stale();
 
-  // For a LISTEN: the next notification that has come, its channel; none: nothing has come (yet).
+  // It leads to the server itself: what is done to the session stays with us. Behind PgBouncer it does not.
+  [[nodiscard]] bool direct();
+  // For a LISTEN: the payload of the next notification that has come; none: nothing has come (yet).
   [[nodiscard]] std::optional<std::string> notification();
+  void discard_notifications();
   [[nodiscard]] int socket() const { return PQsocket(connection_.get()); }
   [[nodiscard]] const Conninfo& conninfo() const { return conninfo_; }
 

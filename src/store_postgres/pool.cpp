@@ -54,6 +54,7 @@ void Pool::give_back(std::unique_ptr<Connection> connection) {
   {
     const std::lock_guard lock(mutex_);
     if (connection && connection->alive()) {
+      connection->discard_notifications();
       idle_.push_back(std::move(connection));
     } else {
       --open_;

@@ -3,6 +3,7 @@
 #include <endian.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -99,8 +100,9 @@ std::optional<Duration> Rows::maybe_duration(int at) const {
   return null(at) ? std::nullopt : std::optional<Duration>(duration(at));
 }
 
-std::vector<std::string_view> Rows::elements(int at, Oid array) const {
-  if (PQftype(answer_.get(), at) != array) wrong_type(at, fmt::format("the array type {}", array));
+std::vector<std::string_view> Rows::elements(int at, std::initializer_list<Oid> arrays) const {
+  if (std::find(arrays.begin(), arrays.end(), PQftype(answer_.get(), at)) == arrays.end())
+    wrong_type(at, fmt::format("of the array types {}", fmt::join(arrays, ", ")));
   std::vector<std::string_view> found;
   if (null(at)) return found;
   Reader reader{raw(at)};
@@ -119,19 +121,20 @@ std::vector<std::string_view> Rows::elements(int at, Oid array) const {
 }
 
 std::vector<std::string> Rows::texts(int at) const {
-  const auto found = elements(at, kTextArray);
+  const auto found = elements(at, {kTextArray});
   return {found.begin(), found.end()};
 }
 
 std::vector<std::int64_t> Rows::i64s(int at) const {
   std::vector<std::int64_t> values;
-  for (const std::string_view bytes : elements(at, kInt8Array)) values.push_back(integer(bytes));
+  for (const std::string_view bytes : elements(at, {kInt8Array, kInt4Array}))
+    values.push_back(integer(bytes));
   return values;
 }
 
 std::vector<Uuid> Rows::uuids(int at) const {
   std::vector<Uuid> values;
-  for (const std::string_view bytes : elements(at, kUuidArray)) values.push_back(uuid_of(bytes));
+  for (const std::string_view bytes : elements(at, {kUuidArray})) values.push_back(uuid_of(bytes));
   return values;
 }
 

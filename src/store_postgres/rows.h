@@ -4,6 +4,7 @@
 #include <libpq-fe.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,12 +46,12 @@ class Rows {
 
   // Arrays; elements that are null read as above.
   [[nodiscard]] std::vector<std::string> texts(int at) const;
-  [[nodiscard]] std::vector<std::int64_t> i64s(int at) const;
+  [[nodiscard]] std::vector<std::int64_t> i64s(int at) const;  // integer[] too
   [[nodiscard]] std::vector<Uuid> uuids(int at) const;
 
  private:
   [[nodiscard]] std::string_view raw(int at) const;
-  [[nodiscard]] std::vector<std::string_view> elements(int at, Oid array) const;
+  [[nodiscard]] std::vector<std::string_view> elements(int at, std::initializer_list<Oid> arrays) const;
   [[noreturn]] void wrong_type(int at, std::string_view wanted) const;
 
   Answer answer_;
