@@ -37,6 +37,8 @@ class Connection {
   void run(const char* sql, const Args&... args) {
     static_cast<void>(query(sql, args...));
   }
+  // As query(), for SQL that is put together.
+  [[nodiscard]] Rows execute(const char* sql, const Parameters& parameters);
   // Several statements, in one transaction unless they say otherwise.
   void script(const std::string& sql);
 
@@ -64,7 +66,6 @@ class Connection {
   void check_encoding();
   [[noreturn]] void raise_unconnected() const;
 
-  [[nodiscard]] Rows execute(const char* sql, const Parameters& parameters);
   void flush(std::string_view sql);
   [[nodiscard]] Answer receive(std::string_view sql);
   // The socket can be read (or written, where that is awaited); false: not until `end`.

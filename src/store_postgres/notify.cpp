@@ -16,9 +16,8 @@ constexpr const char* kHeartbeat = "SELECT 1";
 
 constexpr auto kDeafPoll = std::chrono::seconds(1);  // where nothing can be heard
 constexpr auto kConnectAgain = std::chrono::seconds(1);
-constexpr auto kHeartbeats = std::chrono::seconds(15);  // a connection may be dead and say nothing
-constexpr auto kPatience = std::chrono::seconds(5);     // for its answers
-constexpr std::size_t kMostLanes = 500;                 // in a payload, which is shorter than 8000 bytes
+constexpr auto kPatience = std::chrono::seconds(5);  // for its answers
+constexpr std::size_t kMostLanes = 500;              // in a payload, which is shorter than 8000 bytes
 
 Conninfo impatient(Conninfo conninfo) {
   conninfo.connect_timeout = std::min<Duration>(conninfo.connect_timeout, kPatience);
@@ -32,18 +31,22 @@ int make_event() {
   return event;
 }
 
-// The thread sleeps until its socket or its event has something.
-void sleep_on(int socket, int event) {
+// Until the socket or the event has something.
+void sleep_on(int socket, int event, Duration most) {
   pollfd both[] = {{event, POLLIN, 0}, {socket, POLLIN, 0}};
-  ::poll(both, socket < 0 ? 1 : 2, static_cast<int>(std::chrono::milliseconds(kHeartbeats).count()));
+  ::poll(both, socket < 0 ? 1 : 2,
+         static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(most).count()));
   std::uint64_t count = 0;
   [[maybe_unused]] const auto taken = ::read(event, &count, sizeof count);
 }
 
 }  // namespace
 
-Notifier::Notifier(Conninfo conninfo)
-    : conninfo_(impatient(std::move(conninfo))), handle_(Token::random().text()), event_(make_event()) {}
+Notifier::Notifier(Conninfo conninfo, Duration heartbeat)
+    : conninfo_(impatient(std::move(conninfo))),
+      heartbeat_(heartbeat),
+      handle_(Token::random().text()),
+      event_(make_event()) {}
 
 Notifier::~Notifier() {
   {
@@ -139,7 +142,7 @@ void Notifier::pause() {
 }
 
 void Notifier::serve(Connection& db) {
-  for (auto heartbeat = BootClock::now() + kHeartbeats;;) {
+  for (auto heartbeat = BootClock::now() + heartbeat_;;) {
     begin_listening(db);
     while (const auto payload = next_payload()) db.run(kNotify, kChannel, *payload);
     if (heard_others(db)) wake();
@@ -150,10 +153,10 @@ void Notifier::serve(Connection& db) {
     }
     if (BootClock::now() >= heartbeat) {
       db.run(kHeartbeat);
-      heartbeat = BootClock::now() + kHeartbeats;
+      heartbeat = BootClock::now() + heartbeat_;
       continue;
     }
-    sleep_on(db.socket(), event_);
+    sleep_on(db.socket(), event_, heartbeat_);
   }
 }
 

@@ -24,7 +24,8 @@ inline constexpr const char* kChannel = "spool";
 
 class Notifier {
  public:
-  explicit Notifier(Conninfo conninfo);
+  // `heartbeat`: how often the connection is asked whether it still lives.
+  explicit Notifier(Conninfo conninfo, Duration heartbeat = std::chrono::seconds(15));
   Notifier(const Notifier&) = delete;
   Notifier& operator=(const Notifier&) = delete;
   ~Notifier();  // says what is left to say
@@ -52,6 +53,7 @@ class Notifier {
   void pause();
 
   const Conninfo conninfo_;
+  const Duration heartbeat_;
   const std::string handle_;  // what our own notifications begin with
   const int event_;           // an eventfd: the thread has something to do
 

@@ -26,11 +26,13 @@ struct Bytes {
   std::string_view bytes;
 };
 
-// pg_type.dat
-inline constexpr Oid kBool = 16, kBytea = 17, kInt8 = 20, kInt2 = 21, kInt4 = 23, kText = 25, kFloat4 = 700,
-                     kFloat8 = 701, kVarchar = 1043, kName = 19, kJson = 114, kUuid = 2950, kJsonb = 3802;
+// PostgreSQL's pg_type.dat
+namespace oid {
+inline constexpr Oid kBool = 16, kBytea = 17, kName = 19, kInt8 = 20, kInt2 = 21, kInt4 = 23, kText = 25,
+                     kJson = 114, kFloat4 = 700, kFloat8 = 701, kVarchar = 1043, kUuid = 2950, kJsonb = 3802;
 inline constexpr Oid kBoolArray = 1000, kByteaArray = 1001, kInt4Array = 1007, kTextArray = 1009,
                      kInt8Array = 1016, kFloat8Array = 1022, kUuidArray = 2951, kJsonbArray = 3807;
+}  // namespace oid
 
 void put_i32(std::string& out, std::int32_t value);
 void put_i64(std::string& out, std::int64_t value);
@@ -41,32 +43,32 @@ template <class T>
 struct Wire;  // no such parameter type: convert it to one of these
 template <>
 struct Wire<bool> {
-  static constexpr Oid kType = kBool, kArray = kBoolArray;
+  static constexpr Oid kType = oid::kBool, kArray = oid::kBoolArray;
   static void put(std::string& out, bool value) { out.push_back(value ? 1 : 0); }
 };
 template <>
 struct Wire<int> {
-  static constexpr Oid kType = kInt4, kArray = kInt4Array;
+  static constexpr Oid kType = oid::kInt4, kArray = oid::kInt4Array;
   static void put(std::string& out, int value) { put_i32(out, value); }
 };
 template <>
 struct Wire<std::int64_t> {
-  static constexpr Oid kType = kInt8, kArray = kInt8Array;
+  static constexpr Oid kType = oid::kInt8, kArray = oid::kInt8Array;
   static void put(std::string& out, std::int64_t value) { put_i64(out, value); }
 };
 template <>
 struct Wire<double> {
-  static constexpr Oid kType = kFloat8, kArray = kFloat8Array;
+  static constexpr Oid kType = oid::kFloat8, kArray = oid::kFloat8Array;
   static void put(std::string& out, double value) { put_real(out, value); }
 };
 template <std::convertible_to<std::string_view> T>
 struct Wire<T> {
-  static constexpr Oid kType = kText, kArray = kTextArray;
+  static constexpr Oid kType = oid::kText, kArray = oid::kTextArray;
   static void put(std::string& out, std::string_view value) { put_text(out, value); }
 };
 template <>
 struct Wire<Jsonb> {
-  static constexpr Oid kType = kJsonb, kArray = kJsonbArray;
+  static constexpr Oid kType = oid::kJsonb, kArray = oid::kJsonbArray;
   static void put(std::string& out, Jsonb value) {
     out.push_back(1);  // the version of its format
     put_text(out, value.text);
@@ -74,25 +76,25 @@ struct Wire<Jsonb> {
 };
 template <>
 struct Wire<Bytes> {
-  static constexpr Oid kType = kBytea, kArray = kByteaArray;
+  static constexpr Oid kType = oid::kBytea, kArray = oid::kByteaArray;
   static void put(std::string& out, Bytes value) { out += value.bytes; }
 };
 template <class T>
 requires std::same_as<T, Uuid> || std::same_as<T, Token>
 struct Wire<T> {
-  static constexpr Oid kType = kUuid, kArray = kUuidArray;
+  static constexpr Oid kType = oid::kUuid, kArray = oid::kUuidArray;
   static void put(std::string& out, const T& value) {
     out.append(reinterpret_cast<const char*>(value.bytes.data()), value.bytes.size());
   }
 };
 template <>
 struct Wire<Duration> {
-  static constexpr Oid kType = kInt8, kArray = kInt8Array;
+  static constexpr Oid kType = oid::kInt8, kArray = oid::kInt8Array;
   static void put(std::string& out, Duration value) { put_i64(out, value.count()); }
 };
 template <>
 struct Wire<Time> {
-  static constexpr Oid kType = kInt8, kArray = kInt8Array;
+  static constexpr Oid kType = oid::kInt8, kArray = oid::kInt8Array;
   static void put(std::string& out, Time value) { put_i64(out, value.time_since_epoch().count()); }
 };
 

@@ -57,31 +57,31 @@ void Rows::wrong_type(int at, std::string_view wanted) const {
 
 std::int64_t Rows::i64(int at) const {
   const Oid type = PQftype(answer_.get(), at);
-  if (type != kInt8 && type != kInt4 && type != kInt2) wrong_type(at, "an integer");
+  if (type != oid::kInt8 && type != oid::kInt4 && type != oid::kInt2) wrong_type(at, "an integer");
   return integer(raw(at));
 }
 
 double Rows::real(int at) const {
   const Oid type = PQftype(answer_.get(), at);
-  if (type == kFloat8) return std::bit_cast<double>(integer(raw(at)));
-  if (type == kFloat4) return std::bit_cast<float>(static_cast<std::int32_t>(integer(raw(at))));
+  if (type == oid::kFloat8) return std::bit_cast<double>(integer(raw(at)));
+  if (type == oid::kFloat4) return std::bit_cast<float>(static_cast<std::int32_t>(integer(raw(at))));
   wrong_type(at, "a floating point number");
 }
 
 bool Rows::boolean(int at) const {
-  if (PQftype(answer_.get(), at) != kBool) wrong_type(at, "boolean");
+  if (PQftype(answer_.get(), at) != oid::kBool) wrong_type(at, "boolean");
   return integer(raw(at)) != 0;
 }
 
 std::string_view Rows::view(int at) const {
   switch (PQftype(answer_.get(), at)) {
-    case kText:
-    case kVarchar:
-    case kName:
-    case kJson:
-    case kBytea:
+    case oid::kText:
+    case oid::kVarchar:
+    case oid::kName:
+    case oid::kJson:
+    case oid::kBytea:
       return raw(at);
-    case kJsonb:
+    case oid::kJsonb:
       return null(at) ? std::string_view() : raw(at).substr(1);  // behind the version of its format
     default:
       wrong_type(at, "text");
@@ -89,7 +89,7 @@ std::string_view Rows::view(int at) const {
 }
 
 Uuid Rows::uuid(int at) const {
-  if (PQftype(answer_.get(), at) != kUuid) wrong_type(at, "uuid");
+  if (PQftype(answer_.get(), at) != oid::kUuid) wrong_type(at, "uuid");
   return uuid_of(raw(at));
 }
 
@@ -121,20 +121,20 @@ std::vector<std::string_view> Rows::elements(int at, std::initializer_list<Oid> 
 }
 
 std::vector<std::string> Rows::texts(int at) const {
-  const auto found = elements(at, {kTextArray});
+  const auto found = elements(at, {oid::kTextArray});
   return {found.begin(), found.end()};
 }
 
 std::vector<std::int64_t> Rows::i64s(int at) const {
   std::vector<std::int64_t> values;
-  for (const std::string_view bytes : elements(at, {kInt8Array, kInt4Array}))
+  for (const std::string_view bytes : elements(at, {oid::kInt8Array, oid::kInt4Array}))
     values.push_back(integer(bytes));
   return values;
 }
 
 std::vector<Uuid> Rows::uuids(int at) const {
   std::vector<Uuid> values;
-  for (const std::string_view bytes : elements(at, {kUuidArray})) values.push_back(uuid_of(bytes));
+  for (const std::string_view bytes : elements(at, {oid::kUuidArray})) values.push_back(uuid_of(bytes));
   return values;
 }
 
