@@ -236,6 +236,32 @@ class Loader {
   TomlDocument file_;
 };
 
+// Where "user:password" ends, at its '@'; npos: there is none. A password that should have been encoded may
+// hold '/',
+// '?' and '#', which end this part of a proper URL: then what stands behind the colon is no port.
+std::size_t end_of_user(std::string_view url, std::size_t from) {
+  const std::size_t end = std::min(url.find_first_of("/?#", from), url.size());
+  const std::string_view authority = url.substr(0, end);
+  if (const auto at = authority.rfind('@'); at != std::string_view::npos && at >= from) return at;
+  const auto colon = authority.find(':', from);
+  if (colon == std::string_view::npos || authority.ends_with(']')) return std::string_view::npos;
+  const std::string_view port = authority.substr(authority.rfind(':') + 1);
+  const bool number = port.find_first_not_of("0123456789,") == std::string_view::npos;
+  return number && !port.empty() ? url.substr(0, std::min(url.find('?'), url.size())).rfind('@')
+                                 : url.rfind('@');
+}
+
+// "?password=secret&sslpassword=secret": "***" in their place.
+std::string without_secret_parameters(std::string shown) {
+  constexpr std::string_view kName = "password=";
+  for (auto at = shown.find(kName, std::min(shown.find('?'), shown.size())); at != std::string::npos;
+       at = shown.find(kName, at)) {
+    at += kName.size();
+    shown.replace(at, std::min(shown.find_first_of("&#", at), shown.size()) - at, "***");
+  }
+  return shown;
+}
+
 }  // namespace
 
 Result<Config> load_config(const ConfigSources& sources) {
@@ -246,12 +272,11 @@ std::string without_secret(std::string_view url) {
   const auto scheme = url.find("://");
   if (scheme == std::string_view::npos) return std::string(url);
   const std::size_t from = scheme + 3;
-  const std::size_t end = std::min(url.find_first_of("/?#", from), url.size());
-  const auto at = url.substr(0, end).rfind('@');
-  if (at == std::string_view::npos || at < from) return std::string(url);
-  const auto colon = url.substr(0, at).find(':', from);
-  if (colon == std::string_view::npos) return std::string(url);
-  return fmt::format("{}:***{}", url.substr(0, colon), url.substr(at));
+  const std::size_t colon = url.find(':', from);
+  const std::size_t end = end_of_user(url, from);
+  std::string shown(url);
+  if (end != std::string_view::npos && colon < end) shown.replace(colon + 1, end - colon - 1, "***");
+  return without_secret_parameters(std::move(shown));
 }
 
 }  // namespace spool

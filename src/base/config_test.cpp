@@ -135,6 +135,15 @@ TEST_F(ConfigTest, ASecretIsNeverPartOfAMessage) {
   EXPECT_EQ(without_secret("postgres://me@host/db"), "postgres://me@host/db");
   EXPECT_EQ(without_secret("sqlite:a:b@c"), "sqlite:a:b@c");
   EXPECT_EQ(without_secret("postgres://me:ge:he@im@host"), "postgres://me:***@host");
+  EXPECT_EQ(without_secret("postgres://me:ge/heim@host/db"), "postgres://me:***@host/db");
+  EXPECT_EQ(without_secret("postgres://me:12/heim@host/db"), "postgres://me:***@host/db");
+  EXPECT_EQ(without_secret("postgres://me:ge?heim@host/db"), "postgres://me:***@host/db");
+  EXPECT_EQ(without_secret("postgres://me:#geheim@host"), "postgres://me:***@host");
+  EXPECT_EQ(without_secret("postgres://host:5432/db?x=a@b"), "postgres://host:5432/db?x=a@b");
+  EXPECT_EQ(without_secret("postgres://[::1]/db?x=a@b"), "postgres://[::1]/db?x=a@b");
+  EXPECT_EQ(without_secret("postgres://[::1]:5432/db"), "postgres://[::1]:5432/db");
+  EXPECT_EQ(without_secret("postgres://host/db?password=geheim&x=1&sslpassword=geheim"),
+            "postgres://host/db?password=***&x=1&sslpassword=***");
   file("store = 'postgres://me:geheim@host/db\n");
   EXPECT_EQ(wrong().find("geheim"), std::string::npos);
   file("store = ['postgres://me:geheim@host/db']\n");
