@@ -1,4 +1,4 @@
-# spool_module(NAME [MODULES other...] [LINKS targets...] [PRIVATE_LINKS targets...])
+# spool_module(NAME [MODULES other...] [LINKS targets...] [PRIVATE_LINKS targets...] [TEST_SERVERS servers...])
 #
 # A module is a folder src/NAME: every .cpp below it is compiled into libspool_NAME.a, every *_test.cpp
 # into NAME_test.
@@ -20,7 +20,7 @@ function(spool_embed_migrations name)
 endfunction()
 
 function(spool_module name)
-  cmake_parse_arguments(ARG "" "" "MODULES;LINKS;PRIVATE_LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "MODULES;LINKS;PRIVATE_LINKS;TEST_SERVERS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
@@ -51,16 +51,16 @@ function(spool_module name)
   set_property(GLOBAL APPEND PROPERTY SPOOL_MODULES spool_${name})
 
   if(tests AND SPOOL_TESTS)
-    spool_test(${name}_test SOURCES ${tests} LINKS spool_${name} ${ARG_PRIVATE_LINKS})
+    spool_test(${name}_test SOURCES ${tests} LINKS spool_${name} ${ARG_PRIVATE_LINKS} SERVERS ${ARG_TEST_SERVERS})
   endif()
 endfunction()
 
-# spool_test(NAME SOURCES files... LINKS targets... [LABELS labels...] [TIMEOUT seconds] [SERIAL])
+# spool_test(NAME SOURCES files... LINKS targets... [LABELS labels...] [SERVERS servers...] [TIMEOUT seconds] [SERIAL])
 #
 # One gtest program; each of its tests is a ctest test, named NAME.Suite.Test. SERIAL for those that measure
-# the machine or take all of it.
+# the machine or take all of it. SERVERS run meanwhile (tests/servers).
 function(spool_test name)
-  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;LINKS;LABELS;SERVERS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -72,6 +72,9 @@ function(spool_test name)
   set(props TIMEOUT ${ARG_TIMEOUT})
   if(ARG_LABELS)
     list(APPEND props LABELS "${ARG_LABELS}")
+  endif()
+  if(ARG_SERVERS)
+    list(APPEND props FIXTURES_REQUIRED "${ARG_SERVERS}")
   endif()
   if(ARG_SERIAL)
     list(APPEND props RUN_SERIAL ON)
