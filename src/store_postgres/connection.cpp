@@ -91,6 +91,13 @@ constexpr Trouble kTroubles[] = {
     {"53300", "", Code::kUnavailable,
      "all connections are taken: raise max_connections, or put PgBouncer before it"},
     {"57P03", "", Code::kUnavailable, "it will be there soon: try again"},
+    // PgBouncer's, which says 08P01 to everything.
+    {"08P01", "does not exist", Code::kNotFound,
+     "make the database: createdb --encoding=UTF8 --template=template0 NAME"},
+    {"08P01", "no such database", Code::kNotFound, "name it in the section [databases] of pgbouncer.ini"},
+    {"08P01", "no such user", Code::kPermissionDenied, "name the user in PgBouncer's auth_file"},
+    {"08P01", "authentication failed", Code::kPermissionDenied,
+     "check the user and the password, here and in PgBouncer's auth_file"},
     {"", "SSL was required", Code::kUnsupported,
      "switch TLS on at the server, or leave out sslmode in the URL"},
     {"", "no password supplied", Code::kPermissionDenied, "put it into the URL, PGPASSWORD or ~/.pgpass"},
