@@ -127,8 +127,19 @@ Connection::Connection(const Conninfo& conninfo)
 }
 
 void Connection::connect() {
+  const auto hosts = conninfo_.hosts();
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    try {
+      return connect(hosts[i]);
+    } catch (const StoreError& e) {
+      if (e.error.code != Code::kUnavailable || i + 1 == hosts.size()) throw;
+    }
+  }
+}
+
+void Connection::connect(const std::map<std::string, std::string>& parameters) {
   std::vector<const char*> names, values;
-  for (const auto& [name, value] : conninfo_.parameters) {
+  for (const auto& [name, value] : parameters) {
     names.push_back(name.c_str());
     values.push_back(value.c_str());
   }

@@ -62,7 +62,8 @@ class Connection {
     void operator()(PGconn* connection) const { PQfinish(connection); }
   };
 
-  void connect();
+  void connect();  // to the first host that can be reached
+  void connect(const std::map<std::string, std::string>& parameters);
   void check_encoding();
   [[noreturn]] void raise_unconnected() const;
 

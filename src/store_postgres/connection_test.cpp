@@ -77,6 +77,25 @@ TEST_F(ConnectionTest, AServerThatSaysNothingIsUnavailable) {
   expect_words(failure.error, "no answer within 1 s");
 }
 
+TEST_F(ConnectionTest, OfSeveralHostsTheFirstThatAnswersIsTaken) {
+  TcpProxy silent(PostgresServer::shared().port());
+  silent.swallow(true);
+  Connection db{Conninfo(
+      fmt::format("postgres://spool@127.0.0.1:1,127.0.0.1:{},127.0.0.1:{}/postgres?connect_timeout=1",
+                  silent.port(), PostgresServer::shared().port()))};
+  EXPECT_TRUE(db.query("SELECT 1").next());
+}
+
+TEST_F(ConnectionTest, OfSeveralHostsOneThatCannotBeWrittenIsPassedOver) {
+  PostgresServer standby("--no-fsync --set default_transaction_read_only=on");
+  Connection db{Conninfo(fmt::format("postgres://spool@127.0.0.1:{},127.0.0.1:{}/postgres", standby.port(),
+                                     PostgresServer::shared().port()))};
+  db.run("CREATE TEMP TABLE t ()");
+  const StoreError failure = connect_failure(standby.url());
+  EXPECT_EQ(failure.error.code, Code::kUnavailable);
+  expect_words(failure.error, "it is a standby");
+}
+
 TEST_F(ConnectionTest, AWrongPasswordIsSaidAndNotRepeated) {
   const Role role;
   const StoreError failure = connect_failure(role.url(PostgresServer::shared().url(), "not-geheim"));

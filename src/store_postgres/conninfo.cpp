@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
+#include <sstream>
 
 #include "base/config.h"
 #include "store_postgres/failure.h"
@@ -61,6 +63,13 @@ void check_ports(std::string_view ports, const std::string& shown) {
   }
 }
 
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> parts;
+  std::istringstream stream(list + ",");
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
+  return parts;
+}
+
 Duration seconds_of(const std::string& text, const std::string& shown) {
   int seconds = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
@@ -80,6 +89,21 @@ Conninfo::Conninfo(std::string_view url) : shown(spool::without_secret(url)) {
   if (const auto timeout = parameters.find("connect_timeout"); timeout != parameters.end())
     connect_timeout = seconds_of(timeout->second, shown);
   for (const auto& [name, value] : kDefaults) parameters.emplace(name, value);
+}
+
+std::vector<std::map<std::string, std::string>> Conninfo::hosts() const {
+  constexpr const char* kOfOneHost[] = {"host", "hostaddr", "port"};
+  std::size_t count = 1;
+  std::map<std::string, std::vector<std::string>> lists;
+  for (const char* name : kOfOneHost)
+    if (const auto found = parameters.find(name); found != parameters.end()) {
+      lists[name] = split(found->second);
+      count = std::max(count, lists[name].size());
+    }
+  std::vector<std::map<std::string, std::string>> hosts(count, parameters);
+  for (const auto& [name, values] : lists)  // one port may stand for all
+    for (std::size_t i = 0; i < count; ++i) hosts[i][name] = values[values.size() == count ? i : 0];
+  return hosts;
 }
 
 std::string Conninfo::without_secret(std::string message) const {

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 
@@ -20,10 +21,13 @@ struct Conninfo {
   // Without the password, wherever libpq may have repeated it.
   [[nodiscard]] std::string without_secret(std::string message) const;
 
-  std::string shown;                              // the URL without its secret
-  std::map<std::string, std::string> parameters;  // of libpq
-  Duration connect_timeout = std::chrono::seconds(10);
-  Duration answer_timeout = std::chrono::seconds(30);  // of one statement
+  // Of several hosts each by itself, in their order: of a host that does not answer libpq would not let go.
+  [[nodiscard]] std::vector<std::map<std::string, std::string>> hosts() const;
+
+  std::string shown;                                    // the URL without its secret
+  std::map<std::string, std::string> parameters;        // of libpq
+  Duration connect_timeout = std::chrono::seconds(10);  // of one host
+  Duration answer_timeout = std::chrono::seconds(30);   // of one statement
 };
 
 }  // namespace spool::postgres

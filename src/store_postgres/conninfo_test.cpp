@@ -46,6 +46,17 @@ TEST(ConninfoTest, SeveralHostsAndAnIpv6AddressAreTaken) {
   EXPECT_EQ(Conninfo("postgresql://[::1]:5432/db").parameters.at("host"), "::1");
 }
 
+TEST(ConninfoTest, EachHostStandsForItself) {
+  const auto hosts = Conninfo("postgres://me@a:1,b:2/db").hosts();
+  ASSERT_EQ(hosts.size(), 2u);
+  EXPECT_EQ(hosts[0].at("host") + hosts[0].at("port") + hosts[0].at("dbname"), "a1db");
+  EXPECT_EQ(hosts[1].at("host") + hosts[1].at("port") + hosts[1].at("user"), "b2me");
+  const auto same_port = Conninfo("postgres:///db?host=a,b&port=7").hosts();
+  ASSERT_EQ(same_port.size(), 2u);
+  EXPECT_EQ(same_port[1].at("host") + same_port[1].at("port"), "b7");
+  EXPECT_EQ(Conninfo("postgres:///db").hosts().size(), 1u);
+}
+
 TEST(ConninfoTest, AWrongUrlIsRefusedNamingItsWrongPart) {
   expect_refused("mysql://host/db", "no URL of a PostgreSQL");
   expect_refused("postgres://host:port/db", "its port is not a number");
