@@ -142,8 +142,9 @@ void Notifier::pause() {
 }
 
 void Notifier::serve(Connection& db) {
+  const bool direct = db.direct();
   for (auto heartbeat = BootClock::now() + heartbeat_;;) {
-    begin_listening(db);
+    if (direct) begin_listening(db);
     while (const auto payload = next_payload()) db.run(kNotify, kChannel, *payload);
     if (heard_others(db)) wake();
     {
@@ -165,7 +166,6 @@ void Notifier::begin_listening(Connection& db) {
     const std::lock_guard lock(mutex_);
     if (!wants_to_listen_ || listening_ || ending_) return;
   }
-  if (!db.direct()) return;
   db.run(kListen);
   {
     const std::lock_guard lock(mutex_);

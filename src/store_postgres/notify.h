@@ -47,7 +47,7 @@ class Notifier {
   void kick();
   void run();
   void serve(Connection& db);
-  void begin_listening(Connection& db);
+  void begin_listening(Connection& db);  // once somebody waits
   [[nodiscard]] bool heard_others(Connection& db) const;
   [[nodiscard]] std::optional<std::string> next_payload();  // none: nothing to say
   void pause();
