@@ -40,7 +40,7 @@ enum class Disposition { kRetry, kGiveUp, kInDoubt };
 struct Error {
   Code code = Code::kInternal;
   std::string message;  // for a person: names the thing, says what is wrong and what to do
-  int native = 0;       // errno, AVERROR, SQLite extended code; 0 if none
+  int native = 0;       // errno, AVERROR, SQLite extended code, SQLSTATE in base 36; 0 if none
 
   bool operator==(const Error&) const = default;
 };
