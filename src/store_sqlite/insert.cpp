@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace spool::sqlite {
 namespace {
@@ -39,50 +38,11 @@ constexpr const char* kIsPurged = "SELECT 1 FROM purged WHERE id = ?1";  // prim
 constexpr const char* kNeedsOf =
     "SELECT j.id, n.ignore_failure FROM need n JOIN job j ON j.seq = n.needed WHERE n.job = ?1";  // need_of_job
 
-constexpr Duration kLongest = std::chrono::hours(24 * 365 * 100);
-
 std::optional<std::string_view> unless_empty(const std::string& text) {
   return text.empty() ? std::nullopt : std::optional<std::string_view>(text);
 }
 
-bool is_word(std::string_view text, std::size_t most) {
-  return !text.empty() && text.size() <= most &&
-         std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
-}
-
-// What is wrong with a job, in words; empty: nothing.
-std::string complaint(const NewJob& job) {
-  if (!is_word(job.kind, 200)) return "a job needs a kind (at most 200 bytes, no control characters)";
-  if (!is_word(job.queue, 200)) return "a job needs a queue (at most 200 bytes, no control characters)";
-  for (const std::string& tag : job.tags)
-    if (!is_word(tag, 200)) return "a tag is empty, longer than 200 bytes or holds control characters";
-  if (job.slots < 1) return fmt::format("slots: {} is less than 1", job.slots);
-  if (std::abs(job.priority) > 1000)
-    return fmt::format("priority: {} is not within -1000 and 1000", job.priority);
-  if (job.most_attempts < 1) return fmt::format("most_attempts: {} is less than 1", job.most_attempts);
-  const auto within = [](std::optional<Duration> d, Duration least) {
-    return !d || (*d >= least && *d <= kLongest);
-  };
-  if (!within(job.delay, Duration(0))) return "delay: not within 0 and 100 years";
-  if (!within(job.timeout, Duration(1))) return "timeout: not within 1 us and 100 years";
-  if (!within(job.deadline, Duration(1))) return "deadline: not within 1 us and 100 years";
-  if (!std::isfinite(job.weight) || job.weight < 0) return "weight: not a number of at least 0";
-  return "";
-}
-
 }  // namespace
-
-Draft draft(const NewJob& job) {
-  Draft made{&job, to_text(job.args), job.labels.empty() ? std::string() : to_text(job.labels), {}};
-  if (std::string wrong = complaint(job); !wrong.empty())
-    made.error = Error{Code::kInvalidArgument, std::move(wrong), 0};
-  else if (made.args.size() > kMostArgsBytes || made.labels.size() > kMostArgsBytes)
-    made.error = Error{Code::kLimitExceeded,
-                       fmt::format("args or labels of {} bytes: the most is {}",
-                                   std::max(made.args.size(), made.labels.size()), kMostArgsBytes),
-                       0};
-  return made;
-}
 
 Result<Inserted> Inserter::insert(const Draft& draft, std::optional<Seq> under) {
   if (draft.error) return fail(*draft.error);

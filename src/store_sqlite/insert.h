@@ -6,18 +6,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "queue/draft.h"
 #include "store_sqlite/lanes.h"
 #include "store_sqlite/life_cycle.h"
 
 namespace spool::sqlite {
-
-// What can be made of a job before the database is taken: its texts, and whether it is acceptable by itself.
-struct Draft {
-  const NewJob* job = nullptr;
-  std::string args, labels;
-  std::optional<Error> error;
-};
-[[nodiscard]] Draft draft(const NewJob& job);
 
 class Inserter {
  public:

@@ -16,22 +16,6 @@ std::string key_of(std::string_view queue, int slots, std::string_view tags) {
 
 }  // namespace
 
-std::string join_tags(std::vector<std::string> tags) {
-  std::sort(tags.begin(), tags.end());
-  tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
-  return fmt::format("{}", fmt::join(tags, "\n"));
-}
-
-std::vector<std::string> split_tags(std::string_view text) {
-  std::vector<std::string> tags;
-  while (!text.empty()) {
-    const auto end = std::min(text.find('\n'), text.size());
-    tags.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return tags;
-}
-
 void Lanes::load_new(Database& db) {
   Rows rows = db.query(kNewLanes, newest_);
   while (rows.next()) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "queue/draft.h"
 #include "queue/store.h"
 #include "store_sqlite/database.h"
 
@@ -18,9 +19,6 @@ struct Lane {
   int slots = 1;
   std::vector<std::string> tags;
 };
-
-[[nodiscard]] std::string join_tags(std::vector<std::string> tags);  // sorted, unique, one a line
-[[nodiscard]] std::vector<std::string> split_tags(std::string_view text);
 
 class Lanes {
  public:

@@ -49,14 +49,6 @@ double random_fraction() {
   return std::uniform_real_distribution<>(0, 1)(generator);
 }
 
-// The end of a text, cut where a UTF-8 character begins.
-std::string_view tail(std::string_view text, std::size_t most) {
-  if (text.size() <= most) return text;
-  text.remove_prefix(text.size() - most);
-  while (!text.empty() && (static_cast<unsigned char>(text.front()) & 0xc0) == 0x80) text.remove_prefix(1);
-  return text;
-}
-
 }  // namespace
 
 void Settler::expect(std::int64_t session, Seq first, Seq last) {

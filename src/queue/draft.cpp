@@ -1,0 +1,82 @@
+#include "queue/draft.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/utf8.h"
+
+namespace spool {
+namespace {
+
+constexpr Duration kLongest = std::chrono::hours(24 * 365 * 100);
+
+bool is_word(std::string_view text, std::size_t most) {
+  return !text.empty() && text.size() <= most && is_utf8_text(text) &&
+         std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+}
+
+// What is wrong with a job, in words; empty: nothing.
+std::string complaint(const NewJob& job) {
+  if (!is_word(job.kind, 200)) return "a job needs a kind (at most 200 bytes of UTF-8, no control characters)";
+  if (!is_word(job.queue, 200)) return "a job needs a queue (at most 200 bytes of UTF-8, no control characters)";
+  for (const std::string& tag : job.tags)
+    if (!is_word(tag, 200)) return "a tag is empty, longer than 200 bytes, not UTF-8 or holds control characters";
+  if (!is_utf8_text(job.name)) return "name: not UTF-8, or a NUL is in it";
+  if (!is_utf8_text(job.owner)) return "owner: not UTF-8, or a NUL is in it";
+  if (!is_utf8_text(job.unique_key)) return "unique_key: not UTF-8, or a NUL is in it";
+  if (job.slots < 1) return fmt::format("slots: {} is less than 1", job.slots);
+  if (std::abs(job.priority) > 1000)
+    return fmt::format("priority: {} is not within -1000 and 1000", job.priority);
+  if (job.most_attempts < 1) return fmt::format("most_attempts: {} is less than 1", job.most_attempts);
+  const auto within = [](std::optional<Duration> d, Duration least) {
+    return !d || (*d >= least && *d <= kLongest);
+  };
+  if (!within(job.delay, Duration(0))) return "delay: not within 0 and 100 years";
+  if (!within(job.timeout, Duration(1))) return "timeout: not within 1 us and 100 years";
+  if (!within(job.deadline, Duration(1))) return "deadline: not within 1 us and 100 years";
+  if (!std::isfinite(job.weight) || job.weight < 0) return "weight: not a number of at least 0";
+  return "";
+}
+
+}  // namespace
+
+Draft draft(const NewJob& job) {
+  Draft made{&job, to_text(job.args), job.labels.empty() ? std::string() : to_text(job.labels), {}};
+  if (std::string wrong = complaint(job); !wrong.empty())
+    made.error = Error{Code::kInvalidArgument, std::move(wrong), 0};
+  else if (made.args.size() > kMostArgsBytes || made.labels.size() > kMostArgsBytes)
+    made.error = Error{Code::kLimitExceeded,
+                       fmt::format("args or labels of {} bytes: the most is {}",
+                                   std::max(made.args.size(), made.labels.size()), kMostArgsBytes),
+                       0};
+  return made;
+}
+
+std::string join_tags(std::vector<std::string> tags) {
+  std::sort(tags.begin(), tags.end());
+  tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
+  return fmt::format("{}", fmt::join(tags, "\n"));
+}
+
+std::vector<std::string> split_tags(std::string_view text) {
+  std::vector<std::string> tags;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    tags.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return tags;
+}
+
+// The end of a text, cut where a UTF-8 character begins.
+std::string_view tail(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  text.remove_prefix(text.size() - most);
+  while (!text.empty() && (static_cast<unsigned char>(text.front()) & 0xc0) == 0x80) text.remove_prefix(1);
+  return text;
+}
+
+}  // namespace spool

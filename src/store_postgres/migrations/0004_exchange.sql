@@ -1,0 +1,407 @@
+-- Settle, wake what waited, and claim: one statement, one commit.
+
+CREATE TYPE spool.settlement AS (
+  what smallint,  -- 0 succeeded, 1 fan-out, 2 retry later, 3 snooze, 4 failed, 5 released
+  token uuid, result text, after bigint, code text, message text, native integer, log text, cpu double precision,
+  memory bigint, bytes_read bigint, bytes_written bigint, fan_out jsonb);
+
+CREATE FUNCTION spool.worker_of(session bigint) RETURNS text LANGUAGE sql VOLATILE AS
+$$ SELECT coalesce((SELECT s.host || ':' || s.pid FROM spool.session s WHERE s.session = worker_of.session), '') $$;
+
+CREATE FUNCTION spool.add_usage(of bigint, cpu double precision, memory bigint, bytes_read bigint, bytes_written bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF coalesce(cpu, 0) = 0 AND coalesce(memory, 0) = 0 AND coalesce(bytes_read, 0) = 0 AND coalesce(bytes_written, 0) = 0
+  THEN RETURN; END IF;
+  INSERT INTO spool.life AS l (seq, cpu, memory, bytes_read, bytes_written)
+    VALUES (of, coalesce(cpu, 0), coalesce(memory, 0), coalesce(bytes_read, 0), coalesce(bytes_written, 0))
+    ON CONFLICT (seq) DO UPDATE SET cpu = l.cpu + excluded.cpu, memory = greatest(l.memory, excluded.memory),
+      bytes_read = l.bytes_read + excluded.bytes_read, bytes_written = l.bytes_written + excluded.bytes_written;
+END $$;
+
+CREATE FUNCTION spool.fail_for_good(n spool.node, r spool.running, s spool.settlement, code text, message text, now bigint)
+RETURNS spool.ended LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM spool.add_failure(n.seq, r.attempt, code, message, coalesce(s.native, 0), spool.worker_of(r.session), r.claimed,
+    now, coalesce(s.log, ''), s.cpu, s.memory, s.bytes_read, s.bytes_written);
+  DELETE FROM spool.running x WHERE x.seq = n.seq;
+  RETURN spool.end_job(n, 6, 0, r.attempt, r.claimed, now, NULL, NULL, s.cpu, s.memory, s.bytes_read, s.bytes_written);
+END $$;
+
+-- Parks the parent and inserts the children; an error of the contract takes all of it back.
+CREATE FUNCTION spool.fan_out(n spool.node, fan_out jsonb, now bigint) RETURNS spool.ended[] LANGUAGE plpgsql AS $$
+DECLARE
+  child jsonb;
+  j spool.new_job;
+  one record;
+  ends spool.ended[] := '{}';
+  waits boolean := false;
+BEGIN
+  DELETE FROM spool.running r WHERE r.seq = n.seq;
+  INSERT INTO spool.life (seq, phase, fail_fast, has_children)
+    VALUES (n.seq, fan_out ->> 'next_phase', (fan_out ->> 'fail_fast')::boolean, true)
+    ON CONFLICT (seq) DO UPDATE SET phase = excluded.phase, fail_fast = excluded.fail_fast, has_children = true,
+      attempts = 0, rescues = 0, progress = 0, detail = NULL;
+  PERFORM spool.park(n.seq, 1, 0, now);
+  FOR child IN SELECT jsonb_array_elements(fan_out -> 'children') LOOP
+    j := jsonb_populate_record(NULL::spool.new_job, child);
+    SELECT * INTO one FROM spool.insert_one(j, n.seq, now);
+    IF (one.added).code IS NOT NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'SP009', DETAIL = (one.added).code,
+        MESSAGE = 'its fan-out was refused: ' || j.kind || ' ' || j.name || ': ' || (one.added).message;
+    END IF;
+    ends := ends || one.ends;
+    waits := waits OR NOT (one.added).existed;
+  END LOOP;
+  IF NOT waits THEN ends := ends || spool.resume(spool.load(n.seq), now); END IF;
+  RETURN ends;
+END $$;
+
+CREATE FUNCTION spool.back_off(attempt integer) RETURNS bigint LANGUAGE sql VOLATILE AS  -- as queue/retry.h
+$$ SELECT (least(2000000 * 2.0 ^ least(attempt - 1, 40), 600000000) * (0.75 + random() / 2))::bigint $$;
+
+CREATE FUNCTION spool.again(n spool.node, after bigint, now bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  after := least(greatest(after, 0), 3153600000000000);  -- 100 years
+  IF after > 0 THEN PERFORM spool.park(n.seq, 2, 0, now + after);
+  ELSE PERFORM spool.make_ready(n, now, true);
+  END IF;
+END $$;
+
+-- What becomes of a running attempt that ended. Its tree is locked, and r is its row.
+CREATE FUNCTION spool.settle_one(r spool.running, s spool.settlement, now bigint) RETURNS spool.ended[]
+LANGUAGE plpgsql AS $$
+DECLARE
+  n spool.node := spool.load(r.seq);
+  most integer;
+  ends spool.ended[];
+  refused_code text;
+  refused text;
+BEGIN
+  IF n.stop <> 0 AND s.what <> 0 THEN
+    -- It was asked to stop: whatever it says but success, that is how it ends.
+    IF s.what = 4 THEN
+      PERFORM spool.add_failure(n.seq, r.attempt, s.code, s.message, s.native, spool.worker_of(r.session), r.claimed,
+        now, s.log, s.cpu, s.memory, s.bytes_read, s.bytes_written);
+    END IF;
+    DELETE FROM spool.running x WHERE x.seq = n.seq;
+    RETURN ARRAY[spool.end_stopped(n, r.attempt, r.claimed, now, s.cpu, s.memory, s.bytes_read, s.bytes_written)];
+  END IF;
+  IF s.what = 0 AND s.code IS NULL THEN
+    DELETE FROM spool.running x WHERE x.seq = n.seq;
+    RETURN ARRAY[spool.end_job(n, 5, 0, r.attempt, r.claimed, now, s.token, s.result, s.cpu, s.memory, s.bytes_read,
+      s.bytes_written)];
+  ELSIF s.what = 1 AND s.code IS NULL THEN
+    BEGIN
+      ends := spool.fan_out(n, s.fan_out, now);
+    EXCEPTION
+      WHEN SQLSTATE 'SP009' THEN
+        GET STACKED DIAGNOSTICS refused_code = PG_EXCEPTION_DETAIL, refused = MESSAGE_TEXT;
+      WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
+        refused_code := 'internal';
+        refused := SQLERRM;
+    END;
+    IF refused IS NOT NULL THEN RETURN ARRAY[spool.fail_for_good(n, r, s, refused_code, refused, now)]; END IF;
+    PERFORM spool.add_usage(n.seq, s.cpu, s.memory, s.bytes_read, s.bytes_written);
+    RETURN ends;
+  ELSIF s.what = 2 THEN
+    SELECT j.most_attempts INTO most FROM spool.job j WHERE j.seq = n.seq;
+    IF r.attempt < most THEN
+      PERFORM spool.add_failure(n.seq, r.attempt, s.code, s.message, s.native, spool.worker_of(r.session), r.claimed,
+        now, s.log, s.cpu, s.memory, s.bytes_read, s.bytes_written);
+      PERFORM spool.add_usage(n.seq, s.cpu, s.memory, s.bytes_read, s.bytes_written);
+      INSERT INTO spool.life (seq, attempts) VALUES (n.seq, r.attempt)
+        ON CONFLICT (seq) DO UPDATE SET attempts = excluded.attempts;
+      DELETE FROM spool.running x WHERE x.seq = n.seq;
+      PERFORM spool.again(n, coalesce(s.after, spool.back_off(r.attempt)), now);
+      RETURN '{}';
+    END IF;
+  ELSIF s.what = 3 THEN
+    PERFORM spool.add_usage(n.seq, s.cpu, s.memory, s.bytes_read, s.bytes_written);
+    DELETE FROM spool.running x WHERE x.seq = n.seq;
+    PERFORM spool.again(n, s.after, now);
+    RETURN '{}';
+  ELSIF s.what = 5 THEN
+    PERFORM spool.add_usage(n.seq, s.cpu, s.memory, s.bytes_read, s.bytes_written);
+    DELETE FROM spool.running x WHERE x.seq = n.seq;
+    PERFORM spool.make_ready(n, n.ready, false);  -- at its old place in the line
+    RETURN '{}';
+  END IF;
+  RETURN ARRAY[spool.fail_for_good(n, r, s, s.code, s.message, now)];
+END $$;
+
+-- The worker of a running attempt is gone: charges a rescue. Its tree is locked.
+CREATE FUNCTION spool.rescue_one(r spool.running, worker text, now bigint) RETURNS spool.ended[] LANGUAGE plpgsql AS $$
+DECLARE
+  n spool.node := spool.load(r.seq);
+  charged integer;
+BEGIN
+  DELETE FROM spool.running x WHERE x.seq = r.seq;
+  PERFORM spool.add_failure(r.seq, r.attempt, 'crashed', 'its worker disappeared', 0, worker, r.claimed, now);
+  IF n.stop <> 0 THEN RETURN ARRAY[spool.end_stopped(n, r.attempt, r.claimed, now)]; END IF;
+  INSERT INTO spool.life AS l (seq, rescues) VALUES (r.seq, 1)
+    ON CONFLICT (seq) DO UPDATE SET rescues = l.rescues + 1 RETURNING l.rescues INTO charged;
+  IF charged >= 20 THEN  -- kRescueLimit
+    PERFORM spool.add_failure(r.seq, r.attempt, 'crashed',
+      'it lost its worker ' || charged || ' times without new progress', 0, worker, r.claimed, now);
+    RETURN ARRAY[spool.end_job(n, 6, 0, r.attempt, r.claimed, now)];
+  END IF;
+  PERFORM spool.make_ready(n, n.ready, false);
+  RETURN '{}';
+END $$;
+
+-- The worker gives it back: charges nothing.
+CREATE FUNCTION spool.release_one(r spool.running, now bigint) RETURNS spool.ended[] LANGUAGE plpgsql AS $$
+DECLARE
+  n spool.node := spool.load(r.seq);
+BEGIN
+  DELETE FROM spool.running x WHERE x.seq = r.seq;
+  IF n.stop <> 0 THEN RETURN ARRAY[spool.end_stopped(n, r.attempt, NULL, now)]; END IF;
+  PERFORM spool.make_ready(n, n.ready, false);
+  RETURN '{}';
+END $$;
+
+-- Takes what a session runs from it, at most so many: by a rescue each, or given back. Returns how many.
+CREATE FUNCTION spool.take_from(of bigint, rescued boolean, most integer, now bigint) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  worker text := spool.worker_of(of);
+  ends spool.ended[] := '{}';
+  step record;
+  r spool.running;
+  many integer := 0;
+BEGIN
+  FOR step IN SELECT x.seq, coalesce(j.root, j.seq) AS root FROM (
+                SELECT y.seq FROM spool.running y WHERE y.session = of ORDER BY y.seq LIMIT most) x
+              JOIN spool.job j ON j.seq = x.seq ORDER BY 2, 1 LOOP
+    PERFORM spool.lock_trees(ARRAY[step.root]);
+    SELECT * INTO r FROM spool.running x WHERE x.seq = step.seq AND x.session = of FOR UPDATE;
+    CONTINUE WHEN NOT found;
+    ends := ends || CASE WHEN rescued THEN spool.rescue_one(r, worker, now) ELSE spool.release_one(r, now) END;
+    many := many + 1;
+  END LOOP;
+  PERFORM spool.propagate(ends, now);
+  RETURN many;
+END $$;
+
+-- Jobs whose time has come. parked_due.
+CREATE FUNCTION spool.move_due(most integer, now bigint) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  due record;
+  many integer := 0;
+BEGIN
+  FOR due IN
+    WITH taken AS (
+      DELETE FROM spool.parked p WHERE p.seq IN (
+        SELECT x.seq FROM spool.parked x WHERE x.state = 2 AND x.due <= now ORDER BY x.due LIMIT greatest(most, 0)
+          FOR UPDATE SKIP LOCKED)
+        RETURNING p.seq, p.due)
+    SELECT t.seq, t.due FROM taken t ORDER BY t.due, t.seq
+  LOOP
+    PERFORM spool.make_ready(spool.peek(due.seq), due.due, true);
+    many := many + 1;
+  END LOOP;
+  RETURN many;
+END $$;
+
+-- Ends what is past its deadline: the primary key of deadline. Returns how many jobs ended.
+CREATE FUNCTION spool.stop_late(most integer, now bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  late record;
+  many bigint := 0;
+BEGIN
+  FOR late IN SELECT d.at, d.seq, coalesce(j.root, j.seq) AS root
+              FROM (SELECT * FROM spool.deadline x WHERE x.at <= now ORDER BY x.at, x.seq LIMIT greatest(most, 0)) d
+                JOIN spool.job j ON j.seq = d.seq ORDER BY 3, 2 LOOP
+    EXIT WHEN many >= most;
+    PERFORM spool.lock_trees(ARRAY[late.root]);
+    DELETE FROM spool.deadline d WHERE d.at = late.at AND d.seq = late.seq;
+    CONTINUE WHEN NOT found;
+    many := many + spool.propagate(spool.stop_tree(late.seq, 2, 'its deadline passed', now), now) + 1;
+  END LOOP;
+  RETURN many;
+END $$;
+
+-- Picks jobs in the order of rank over all lanes that are open to the worker, and locks them out of the line. A job at
+-- the head that does not fit the free slots keeps them for itself: nothing behind it is taken. What another claim holds
+-- is passed by. marks: where to begin in a lane (what is before is known to be gone).
+CREATE FUNCTION spool.pick(
+  slots integer, all_slots integer, most_jobs integer, queues text[], tags text[], mark_lanes integer[], marks bigint[],
+  OUT seqs bigint[], OUT plain boolean[], OUT at_lane integer[], OUT ranks bigint[], OUT widths integer[])
+LANGUAGE plpgsql AS $$
+DECLARE
+  lanes integer[];
+  lane_slots integer[];
+  starts bigint[];
+  heads bigint[];
+  best integer;
+  bound bigint;
+  fit integer;
+  free integer := slots;
+  got_seqs bigint[];
+  got_plain boolean[];
+  got_ranks bigint[];
+BEGIN
+  seqs := '{}'; plain := '{}'; at_lane := '{}'; ranks := '{}'; widths := '{}';
+  SELECT array_agg(l.lane ORDER BY l.lane), array_agg(l.slots ORDER BY l.lane),
+         array_agg(coalesce(m.mark, -9223372036854775808) ORDER BY l.lane)
+    INTO lanes, lane_slots, starts
+    FROM spool.lane l LEFT JOIN unnest(mark_lanes, marks) m (lane, mark) ON m.lane = l.lane
+    WHERE l.slots <= greatest(all_slots, pick.slots) AND (cardinality(queues) = 0 OR l.queue = ANY (queues))
+      AND l.tags <@ pick.tags;
+  IF lanes IS NULL THEN RETURN; END IF;
+  IF cardinality(lanes) > 1 THEN
+    heads := ARRAY(SELECT (SELECT r.rank FROM spool.ready r WHERE r.lane = s.lane AND r.rank >= s.start
+                           ORDER BY r.rank, r.seq LIMIT 1)
+                   FROM unnest(lanes, starts) WITH ORDINALITY s (lane, start, at) ORDER BY s.at);
+  ELSE
+    heads := starts;
+  END IF;
+  LOOP
+    -- The lane with the earliest head, and how far it goes before another lane's turn.
+    SELECT h.at INTO best FROM unnest(heads) WITH ORDINALITY h (rank, at) WHERE h.rank IS NOT NULL
+      ORDER BY h.rank, h.at LIMIT 1;
+    EXIT WHEN best IS NULL;
+    fit := least(free / lane_slots[best], most_jobs - cardinality(seqs));
+    EXIT WHEN fit <= 0;
+    SELECT coalesce(min(h.rank), 9223372036854775807) INTO bound FROM unnest(heads) WITH ORDINALITY h (rank, at)
+      WHERE h.at <> best;
+    WITH head AS MATERIALIZED (  -- the primary key is the order
+      SELECT r.ctid, r.rank, r.seq, r.plain FROM spool.ready r
+        WHERE r.lane = lanes[best] AND r.rank >= starts[best] AND r.rank <= bound
+        ORDER BY r.rank, r.seq LIMIT fit FOR UPDATE SKIP LOCKED
+    ), gone AS (
+      DELETE FROM spool.ready r WHERE r.ctid = ANY (ARRAY(SELECT h.ctid FROM head h))
+    )
+    SELECT array_agg(h.seq), array_agg(h.plain), array_agg(h.rank) INTO got_seqs, got_plain, got_ranks
+      FROM (SELECT * FROM head ORDER BY rank, seq) h;
+    IF got_seqs IS NOT NULL THEN
+      seqs := seqs || got_seqs;
+      plain := plain || got_plain;
+      ranks := ranks || got_ranks;
+      at_lane := at_lane || array_fill(lanes[best], ARRAY[cardinality(got_seqs)]);
+      widths := widths || array_fill(lane_slots[best], ARRAY[cardinality(got_seqs)]);
+      free := free - cardinality(got_seqs) * lane_slots[best];
+    END IF;
+    -- This lane is empty up to the bound, or full: look for its head behind it.
+    IF coalesce(cardinality(got_seqs), 0) = fit THEN
+      starts[best] := got_ranks[fit];
+      EXIT WHEN free <= 0 OR cardinality(seqs) >= most_jobs;
+    ELSE
+      EXIT WHEN bound = 9223372036854775807 AND cardinality(lanes) = 1;
+      starts[best] := bound;
+    END IF;
+    heads[best] := (SELECT r.rank FROM spool.ready r WHERE r.lane = lanes[best]
+                      AND r.rank > starts[best] - (coalesce(cardinality(got_seqs), 0) = fit)::integer
+                    ORDER BY r.rank, r.seq LIMIT 1);
+    starts[best] := heads[best];
+  END LOOP;
+END $$;
+
+-- What one statement brings back: what = 0 a settlement (n its index, from 1; extra the error, phase its code), 1 a claim
+-- (n its seq), 2 a child of the claim above it, 3 at the end: n when the next job is due, extra the lanes that woke,
+-- attempt the microseconds of the claim; 4 a lane's last rank (n the lane, timeout the rank); 9 the session's lease is gone.
+CREATE TYPE spool.exchanged AS (
+  what integer, n bigint, job uuid, parent uuid, root uuid, token uuid, kind text, name text, owner text, phase text,
+  args text, extra text, attempt integer, most_attempts integer, slots integer, timeout bigint, until_deadline bigint);
+
+CREATE FUNCTION spool.exchange(
+  shift bigint, session uuid, s_job uuid[], s_seq bigint[], s_token uuid[], s_what integer[], s_result text[],
+  s_after bigint[], s_code text[], s_message text[], s_native integer[], s_log text[], s_cpu double precision[],
+  s_memory bigint[], s_read bigint[], s_written bigint[], s_fan_out text[],
+  slots integer, all_slots integer, most_jobs integer, queues text[], tags text[], mark_lanes integer[], marks bigint[])
+RETURNS SETOF spool.exchanged LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  v_session bigint;
+  log_base bigint;
+  plain_ones bigint[] := '{}';
+  ends spool.ended[] := '{}';
+  step record;
+  r spool.running;
+  picked record;
+  began timestamptz;
+  claim_time integer := 0;
+BEGIN
+  SELECT x.session INTO v_session FROM spool.session x WHERE x.id = exchange.session AND x.expires > now FOR KEY SHARE;
+  IF v_session IS NULL THEN
+    PERFORM spool.end_lost(exchange.session, now);
+    RETURN NEXT (9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
+    RETURN;
+  END IF;
+
+  IF cardinality(s_job) > 0 THEN
+    log_base := ((SELECT epoch FROM spool.log_epoch) + pg_current_xact_id()::text::bigint) << 20;
+    WITH gone AS (
+      DELETE FROM spool.running x
+        USING unnest(s_seq, s_token, s_what, s_result, s_code, s_cpu, s_memory, s_read, s_written) WITH ORDINALITY
+          s (seq, token, what, result, code, cpu, memory, bytes_read, bytes_written, at)
+        WHERE s.what = 0 AND s.code IS NULL AND x.seq = s.seq AND x.token = s.token AND x.plain
+        RETURNING s.at, x.seq, x.attempt, x.claimed, x.token, s.result, s.cpu, s.memory, s.bytes_read, s.bytes_written
+    ), logged AS (
+      INSERT INTO spool.outcome (n, seq, state, at, attempt, claimed, token, result, cpu, memory, bytes_read, bytes_written)
+        SELECT log_base + nextval('spool.log_row'), g.seq, 5, now, g.attempt, g.claimed, g.token, g.result,
+          nullif(g.cpu, 0), nullif(g.memory, 0), nullif(g.bytes_read, 0), nullif(g.bytes_written, 0) FROM gone g
+    )
+    SELECT coalesce(array_agg(g.at), '{}') INTO plain_ones FROM gone g;
+    IF cardinality(plain_ones) < cardinality(s_job) THEN
+      FOR step IN SELECT s.at, j.seq, coalesce(j.root, j.seq) AS root FROM unnest(s_job) WITH ORDINALITY s (job, at)
+                    LEFT JOIN spool.job j ON j.id = s.job WHERE NOT s.at = ANY (plain_ones) ORDER BY 3, s.at LOOP
+        PERFORM spool.lock_trees(ARRAY[step.root]);
+        SELECT * INTO r FROM spool.running x WHERE x.seq = step.seq AND x.token = s_token[step.at] FOR UPDATE;
+        IF NOT found THEN
+          RETURN NEXT (0, step.at, s_job[step.at], NULL, NULL, NULL, NULL, NULL, NULL, 'lease_lost', NULL,
+            'job ' || s_job[step.at] || ': another attempt owns it, or none', NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
+          CONTINUE;
+        END IF;
+        ends := ends || spool.settle_one(r, (s_what[step.at], s_token[step.at], s_result[step.at], s_after[step.at],
+          s_code[step.at], s_message[step.at], s_native[step.at], s_log[step.at], s_cpu[step.at], s_memory[step.at],
+          s_read[step.at], s_written[step.at], s_fan_out[step.at]::jsonb)::spool.settlement, now);
+      END LOOP;
+      PERFORM spool.propagate(ends, now);
+    END IF;
+  END IF;
+
+  IF slots > 0 AND most_jobs > 0 THEN
+    PERFORM spool.move_due(1000, now);
+    PERFORM spool.stop_late(1000, now);
+    began := clock_timestamp();
+    SELECT * INTO picked FROM spool.pick(slots, all_slots, most_jobs, queues, tags, mark_lanes, marks);
+    claim_time := extract(epoch FROM clock_timestamp() - began) * 1000000;
+    IF cardinality(picked.seqs) > 0 THEN
+      RETURN QUERY
+        WITH p AS MATERIALIZED (
+          SELECT * FROM unnest(picked.seqs, picked.plain, picked.widths) WITH ORDINALITY p (seq, plain, slots, at)
+        ), run AS (
+          INSERT INTO spool.running (seq, token, session, attempt, claimed, plain)
+            SELECT p.seq, gen_random_uuid(), v_session, coalesce(l.attempts, 0) + 1, now, p.plain
+            FROM p LEFT JOIN spool.life l ON NOT p.plain AND l.seq = p.seq
+            RETURNING running.seq, running.token, running.attempt)
+        SELECT c.what, c.n, c.job, c.parent, c.root, c.token, c.kind, c.name, c.owner, c.phase, c.args, c.extra, c.attempt,
+          c.most_attempts, c.slots, c.timeout, c.until_deadline
+        FROM (
+          SELECT p.at, 1 AS what, j.seq AS n, j.id AS job, up.id AS parent, coalesce(top.id, j.id) AS root, run.token,
+            j.kind, j.name, j.owner, coalesce(l.phase, '') AS phase, j.args, k.value AS extra, run.attempt,
+            j.most_attempts, p.slots, j.timeout, greatest(coalesce(l.deadline, j.deadline) - now, 0) AS until_deadline
+          FROM p JOIN run ON run.seq = p.seq JOIN spool.job j ON j.seq = p.seq
+            LEFT JOIN spool.life l ON NOT p.plain AND l.seq = p.seq
+            LEFT JOIN spool.checkpoint k ON NOT p.plain AND k.seq = p.seq
+            LEFT JOIN spool.job up ON up.seq = j.parent LEFT JOIN spool.job top ON top.seq = j.root
+        ) c ORDER BY c.at;
+      -- Children of those that had some, in the order of their insertion: job_of_parent, outcome_of_job.
+      RETURN QUERY SELECT 2, p.seq, c.id, NULL::uuid, NULL::uuid, o.token, c.kind, c.name, NULL::text, NULL::text, c.args,
+          o.result, o.state::integer, NULL::integer, NULL::integer, NULL::bigint, NULL::bigint
+        FROM unnest(picked.seqs, picked.plain) WITH ORDINALITY p (seq, plain, at)
+          JOIN spool.life l ON l.seq = p.seq AND l.has_children
+          JOIN spool.job c ON c.parent = p.seq
+          JOIN spool.outcome o ON o.seq = c.seq AND NOT o.superseded
+        WHERE NOT p.plain AND NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = c.seq)
+        ORDER BY p.at, c.seq;
+      RETURN QUERY SELECT 4, p.lane::bigint, NULL::uuid, NULL::uuid, NULL::uuid, NULL::uuid, NULL::text, NULL::text,
+          NULL::text, NULL::text, NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::integer, max(p.rank),
+          NULL::bigint
+        FROM unnest(picked.at_lane, picked.ranks) p (lane, rank) GROUP BY p.lane;
+    END IF;
+  END IF;
+  RETURN NEXT (3, (SELECT min(p.due) - now FROM spool.parked p WHERE p.state = 2), NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, array_to_string(spool.woken(), ','), claim_time, NULL, NULL, NULL, NULL)::spool.exchanged;
+END $$;

@@ -1,0 +1,315 @@
+-- Sessions, reports, and what people do to jobs.
+
+CREATE FUNCTION spool.open_session(
+  shift bigint, id uuid, host text, pid integer, version text, slots integer, tags text[], lease bigint)
+RETURNS void LANGUAGE sql VOLATILE AS $$
+  INSERT INTO spool.session (id, host, pid, version, slots, tags, lease, expires)
+    VALUES (id, host, pid, version, slots, tags, lease, spool.clock(shift) + lease)
+$$;
+
+-- Ends a session whose lease is over: its jobs are rescued.
+CREATE FUNCTION spool.end_lost(of uuid, now bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  number bigint;
+BEGIN
+  SELECT s.session INTO number FROM spool.session s WHERE s.id = of AND s.expires <= now FOR UPDATE;
+  IF NOT found THEN RETURN; END IF;
+  PERFORM spool.take_from(number, true, 2147483647, now);
+  DELETE FROM spool.session s WHERE s.session = number;
+END $$;
+
+CREATE FUNCTION spool.close_session(shift bigint, of uuid) RETURNS integer[] LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  closing spool.session;
+BEGIN
+  SELECT * INTO closing FROM spool.session s WHERE s.id = of FOR UPDATE;
+  IF found THEN
+    PERFORM spool.take_from(closing.session, closing.expires <= now, 2147483647, now);
+    DELETE FROM spool.session s WHERE s.session = closing.session;
+  END IF;
+  RETURN spool.woken();
+END $$;
+
+-- What the session must stop: job and reason (1 cancelled, 2 past its deadline). A row of nulls: its lease is gone.
+CREATE FUNCTION spool.renew(shift bigint, of uuid) RETURNS TABLE (job uuid, why integer) LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  number bigint;
+BEGIN
+  UPDATE spool.session s SET expires = s.lease + now WHERE s.id = of AND s.expires > now RETURNING s.session INTO number;
+  IF NOT found THEN
+    PERFORM spool.end_lost(of, now);
+    RETURN QUERY SELECT NULL::uuid, NULL::integer;
+    RETURN;
+  END IF;
+  RETURN QUERY SELECT j.id, CASE WHEN l.stop IN (0, 2) OR l.stop IS NULL THEN 2 ELSE 1 END
+    FROM spool.running r JOIN spool.job j ON j.seq = r.seq LEFT JOIN spool.life l ON l.seq = r.seq
+    WHERE r.session = number AND (l.stop > 0 OR coalesce(l.deadline, j.deadline) <= now);
+END $$;
+
+-- One row a report: the error's code and message, or whether the attempt has been asked to stop.
+CREATE FUNCTION spool.report(
+  shift bigint, jobs uuid[], tokens uuid[], fractions double precision[], details text[], checkpoints text[])
+RETURNS TABLE (code text, message text, stop boolean) LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  held record;
+  had text;
+  moved_on boolean;
+BEGIN
+  FOR i IN 1 .. cardinality(jobs) LOOP
+    SELECT r.seq, r.plain, coalesce(l.stop, 0) <> 0 OR coalesce(coalesce(l.deadline, j.deadline) <= now, false) AS stop,
+        coalesce(l.progress, 0) AS progress
+      INTO held FROM spool.job j JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.life l ON l.seq = j.seq
+      WHERE j.id = jobs[i] AND r.token = tokens[i] FOR UPDATE OF r;
+    IF NOT found THEN
+      RETURN QUERY SELECT 'lease_lost', 'job ' || jobs[i] || ': another attempt owns it, or none', false;
+      CONTINUE;
+    END IF;
+    moved_on := false;
+    IF fractions[i] > held.progress OR details[i] IS NOT NULL THEN
+      moved_on := fractions[i] > held.progress;
+      INSERT INTO spool.life AS l (seq, progress, detail)
+        VALUES (held.seq, greatest(fractions[i], held.progress), details[i])
+        ON CONFLICT (seq) DO UPDATE SET progress = greatest(l.progress, excluded.progress),
+          detail = coalesce(excluded.detail, l.detail);
+    END IF;
+    IF checkpoints[i] IS NOT NULL THEN
+      SELECT c.value INTO had FROM spool.checkpoint c WHERE c.seq = held.seq;
+      IF had IS DISTINCT FROM checkpoints[i] THEN
+        INSERT INTO spool.checkpoint (seq, value) VALUES (held.seq, checkpoints[i])
+          ON CONFLICT (seq) DO UPDATE SET value = excluded.value;
+        moved_on := true;
+      END IF;
+    END IF;
+    IF moved_on THEN UPDATE spool.life l SET rescues = 0 WHERE l.seq = held.seq AND l.rescues > 0; END IF;
+    IF held.plain AND (moved_on OR details[i] IS NOT NULL) THEN
+      UPDATE spool.running r SET plain = false WHERE r.seq = held.seq;
+    END IF;
+    RETURN QUERY SELECT NULL, NULL, held.stop;
+  END LOOP;
+END $$;
+
+-- The seq of a job, with its tree locked; there must be one.
+CREATE FUNCTION spool.must_find(job uuid) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  of bigint := spool.find(job);
+BEGIN
+  IF of IS NULL THEN PERFORM spool.refuse('SP002', 'there is no job ' || job); END IF;
+  RETURN of;
+END $$;
+
+CREATE FUNCTION spool.state_name(state integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT (ARRAY['created', 'waiting', 'scheduled', 'available', 'running', 'succeeded', 'failed', 'cancelled'])[state + 1]
+$$;
+
+CREATE FUNCTION spool.start(shift bigint, job uuid) RETURNS integer[] LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  n spool.node := spool.load(spool.must_find(job));
+  ends spool.ended[] := '{}';
+  step record;
+BEGIN
+  IF n.state >= 5 THEN PERFORM spool.refuse('SP003', 'it has ' || spool.state_name(n.state) || ' already'); END IF;
+  FOR step IN SELECT s.seq FROM spool.subtree(n.seq) s ORDER BY s.seq LOOP
+    n := spool.load(step.seq);
+    CONTINUE WHEN n.state <> 0 OR n.stop <> 0;
+    IF n.open > 0 THEN
+      UPDATE spool.parked p SET state = 1 WHERE p.seq = n.seq;
+    ELSE
+      ends := ends || spool.resume(n, now);
+    END IF;
+  END LOOP;
+  PERFORM spool.propagate(ends, now);
+  RETURN spool.woken();
+END $$;
+
+CREATE FUNCTION spool.cancel_job(shift bigint, job uuid) RETURNS integer[] LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  n spool.node := spool.load(spool.must_find(job));
+BEGIN
+  IF n.state < 5 THEN PERFORM spool.propagate(spool.stop_tree(n.seq, 1, 'cancelled', now), now); END IF;
+  RETURN spool.woken();
+END $$;
+
+-- Top, and all that did not succeed below it, are opened again; what has succeeded keeps its own.
+CREATE FUNCTION spool.retry(shift bigint, job uuid) RETURNS integer[] LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  top spool.node := spool.load(spool.must_find(job));
+  again bigint[];
+  step record;
+  edge record;
+  n spool.node;
+  above bigint;
+  own bigint;
+  open_needs bigint;
+  deadlines jsonb := '{}';
+BEGIN
+  IF top.state NOT IN (6, 7) THEN
+    PERFORM spool.refuse('SP003', 'only failed and cancelled jobs can be retried: it is ' || spool.state_name(top.state));
+  END IF;
+  -- What was removed is neither opened again nor waited for.
+  WITH RECURSIVE below (seq, depth) AS (
+    VALUES (top.seq, 0)
+    UNION ALL
+    SELECT j.seq, b.depth + 1 FROM below b JOIN spool.job j ON j.parent = b.seq
+      JOIN spool.outcome o ON o.seq = j.seq AND NOT o.superseded AND o.state IN (6, 7)
+      WHERE NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = j.seq))
+  SELECT array_agg(b.seq ORDER BY b.depth, b.seq) INTO again FROM below b;
+
+  IF top.parent IS NOT NULL THEN
+    PERFORM spool.expect_children(top.parent, 1);
+    deadlines := jsonb_build_object(top.parent, (spool.peek(top.parent)).deadline);
+  END IF;
+  FOR step IN SELECT a.seq FROM unnest(again) WITH ORDINALITY a (seq, at) ORDER BY a.at LOOP
+    n := spool.peek(step.seq);
+    SELECT count(*) INTO open_needs FROM spool.job j WHERE j.parent = n.seq AND j.seq = ANY (again);
+    FOR edge IN SELECT w.needed, w.ignore_failure OR EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = w.needed) AS ignore
+                FROM spool.need w WHERE w.job = n.seq ORDER BY w.needed LOOP
+      IF edge.needed = ANY (again) THEN
+        UPDATE spool.need w SET open = true WHERE w.needed = edge.needed AND w.job = n.seq;
+        open_needs := open_needs + 1;
+      ELSE
+        DECLARE
+          needed spool.node;
+        BEGIN
+          PERFORM spool.lock_trees(ARRAY(SELECT coalesce(j.root, j.seq) FROM spool.job j WHERE j.seq = edge.needed));
+          needed := spool.load(edge.needed);
+          IF needed.state IN (6, 7) AND NOT edge.ignore THEN
+            PERFORM spool.refuse('SP003', 'what it needs did not succeed: retry that, or their parent');
+          END IF;
+          UPDATE spool.need w SET open = needed.state < 5 WHERE w.needed = edge.needed AND w.job = n.seq;
+          IF needed.state < 5 THEN
+            PERFORM spool.not_plain(edge.needed);
+            open_needs := open_needs + 1;
+          END IF;
+        END;
+      END IF;
+    END LOOP;
+    IF n.has_key THEN
+      INSERT INTO spool.unique_key (owner, kind, key, seq)
+        SELECT j.owner, j.kind, j.unique_key, j.seq FROM spool.job j WHERE j.seq = n.seq ON CONFLICT DO NOTHING;
+      IF NOT found THEN PERFORM spool.refuse('SP003', 'its unique key is held by another job now'); END IF;
+    END IF;
+    INSERT INTO spool.life AS l (seq, cpu, memory, bytes_read, bytes_written)
+      SELECT o.seq, coalesce(o.cpu, 0), coalesce(o.memory, 0), coalesce(o.bytes_read, 0), coalesce(o.bytes_written, 0)
+        FROM spool.outcome o WHERE o.seq = n.seq AND NOT o.superseded
+      ON CONFLICT (seq) DO UPDATE SET cpu = l.cpu + excluded.cpu, memory = greatest(l.memory, excluded.memory),
+        bytes_read = l.bytes_read + excluded.bytes_read, bytes_written = l.bytes_written + excluded.bytes_written;
+    UPDATE spool.outcome o SET superseded = true WHERE o.seq = n.seq AND NOT o.superseded;
+    above := (deadlines ->> n.parent::text)::bigint;
+    IF n.deadline_asked IS NOT NULL THEN
+      own := least(above, now + n.deadline_asked);
+      INSERT INTO spool.deadline (at, seq) VALUES (own, n.seq) ON CONFLICT DO NOTHING;
+      above := own;
+    END IF;
+    deadlines := deadlines || jsonb_build_object(n.seq, above);
+    UPDATE spool.life l SET attempts = 0, rescues = 0, stop = 0, stop_reason = NULL,
+        deadline = coalesce(above, l.deadline) WHERE l.seq = n.seq;
+    INSERT INTO spool.outcome (n, seq, state, at, superseded, attempt)
+      VALUES (spool.log_number(), n.seq, CASE WHEN open_needs > 0 THEN 1 ELSE 3 END, now, true, 0);
+    IF open_needs > 0 THEN
+      PERFORM spool.park(n.seq, 1, open_needs, now);
+    ELSE
+      PERFORM spool.make_ready(n, now, true);
+    END IF;
+  END LOOP;
+  RETURN spool.woken();
+END $$;
+
+CREATE FUNCTION spool.hide(top bigint, with_outputs boolean) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  many bigint;
+BEGIN
+  INSERT INTO spool.hidden (seq, top, outputs) SELECT s.seq, hide.top, with_outputs FROM spool.subtree(hide.top) s
+    ON CONFLICT DO NOTHING;
+  GET DIAGNOSTICS many = ROW_COUNT;
+  RETURN many;
+END $$;
+
+CREATE FUNCTION spool.remove(shift bigint, job uuid) RETURNS integer[] LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  of bigint := spool.find(job);
+BEGIN
+  IF of IS NULL THEN RETURN '{}'; END IF;
+  -- Before its end: its parent does not count what was removed as failed.
+  PERFORM spool.hide(of, true);
+  PERFORM spool.propagate(spool.stop_tree(of, 1, 'removed', now), now);
+  RETURN spool.woken();
+END $$;
+
+-- Forgets at most so many jobs of hidden trees that have ended; children before their parents.
+CREATE FUNCTION spool.purge(most integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  tree record;
+  gone bigint[];
+  many integer := 0;
+BEGIN
+  FOR tree IN  -- a top that has an outcome has ended, and its tree with it
+    SELECT h.top FROM spool.hidden h JOIN spool.outcome o ON o.seq = h.top AND NOT o.superseded
+      WHERE h.seq = h.top ORDER BY h.top LIMIT 100
+  LOOP
+    EXIT WHEN many >= most;
+    PERFORM 1 FROM spool.hidden h WHERE h.seq = tree.top FOR UPDATE SKIP LOCKED;
+    CONTINUE WHEN NOT found;  -- another worker is at it
+    gone := ARRAY(SELECT s.seq FROM spool.subtree(tree.top) s ORDER BY s.seq DESC LIMIT most - many);
+    INSERT INTO spool.purged (id, root, name, outputs)
+      SELECT j.id, coalesce((SELECT r.id FROM spool.job r WHERE r.seq = j.root), j.id), j.name, h.outputs
+        FROM spool.job j JOIN spool.hidden h ON h.seq = j.seq WHERE j.seq = ANY (gone);
+    DELETE FROM spool.checkpoint x WHERE x.seq = ANY (gone);
+    DELETE FROM spool.failure x WHERE x.seq = ANY (gone);
+    DELETE FROM spool.need x WHERE x.needed = ANY (gone);
+    DELETE FROM spool.need x WHERE x.job = ANY (gone);
+    DELETE FROM spool.life x WHERE x.seq = ANY (gone);
+    DELETE FROM spool.outcome x WHERE x.seq = ANY (gone) AND NOT x.superseded;
+    DELETE FROM spool.outcome x WHERE x.seq = ANY (gone) AND x.superseded;
+    DELETE FROM spool.job x WHERE x.seq = ANY (gone);
+    DELETE FROM spool.hidden x WHERE x.seq = ANY (gone);
+    many := many + cardinality(gone);
+  END LOOP;
+  RETURN many;
+END $$;
+
+CREATE FUNCTION spool.prune(shift bigint, age bigint, most integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  before bigint := spool.clock(shift) - age;
+  root record;
+  many bigint := 0;
+BEGIN
+  FOR root IN  -- in the order of their ends: read until one is young
+    SELECT o.seq, o.at, j.parent FROM spool.outcome o JOIN spool.job j ON j.seq = o.seq
+      WHERE NOT o.superseded AND NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = o.seq) ORDER BY o.n
+  LOOP
+    EXIT WHEN many >= most OR root.at >= before;
+    CONTINUE WHEN root.parent IS NOT NULL;
+    PERFORM spool.lock_trees(ARRAY[root.seq]);
+    CONTINUE WHEN NOT EXISTS (SELECT 1 FROM spool.outcome o WHERE o.seq = root.seq AND NOT o.superseded);
+    many := many + spool.hide(root.seq, false);
+  END LOOP;
+  RETURN spool.purge(most);
+END $$;
+
+-- Makes jobs of dead sessions available again, moves due jobs, ends what is late, purges. How many jobs it changed.
+CREATE FUNCTION spool.rescue(shift bigint, most integer, OUT changed integer, OUT woken integer[]) LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  dead record;
+  taken integer;
+BEGIN
+  changed := 0;
+  FOR dead IN SELECT s.session FROM spool.session s WHERE s.expires <= now ORDER BY s.session FOR UPDATE SKIP LOCKED LOOP
+    EXIT WHEN changed >= most;
+    taken := spool.take_from(dead.session, true, most - changed, now);
+    changed := changed + taken;
+    EXIT WHEN changed >= most;  -- it may have more
+    DELETE FROM spool.session s WHERE s.session = dead.session;
+  END LOOP;
+  IF changed < most THEN changed := changed + spool.move_due(most - changed, now); END IF;
+  IF changed < most THEN changed := changed + spool.stop_late(most - changed, now); END IF;
+  IF changed < most THEN changed := changed + spool.purge(most - changed); END IF;
+  woken := spool.woken();
+END $$;

@@ -1,0 +1,292 @@
+#include "store_postgres/postgres_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "store_postgres/exchanges.h"
+#include "store_postgres/new_jobs.h"
+#include "store_postgres/notify.h"
+#include "store_postgres/pool.h"
+#include "store_postgres/reader.h"
+#include "store_postgres/schema.h"
+
+namespace spool {
+namespace {
+
+using namespace postgres;  // NOLINT: this is the module's one face
+
+constexpr std::size_t kMostDetailBytes = 16 << 10;
+constexpr const char* kSessionGone = "the session's lease is gone";
+
+constexpr const char* kOpenSession = "SELECT spool.open_session($1, $2, $3, $4, $5, $6, $7, $8)";
+constexpr const char* kCloseSession = "SELECT spool.close_session($1, $2)";
+constexpr const char* kRenew = "SELECT * FROM spool.renew($1, $2)";
+constexpr const char* kReport = "SELECT * FROM spool.report($1, $2, $3, $4, $5, $6)";
+constexpr const char* kStart = "SELECT spool.start($1, $2)";
+constexpr const char* kCancel = "SELECT spool.cancel_job($1, $2)";
+constexpr const char* kRetry = "SELECT spool.retry($1, $2)";
+constexpr const char* kRemove = "SELECT spool.remove($1, $2)";
+constexpr const char* kRescue = "SELECT changed, woken FROM spool.rescue($1, $2)";
+constexpr const char* kPrune = "SELECT spool.prune($1, $2, $3)";
+constexpr const char* kForgetPurged = "DELETE FROM spool.purged WHERE id = ANY ($1)";
+constexpr const char* kClock = "SELECT spool.clock($1)";
+
+// The one place where the module's exceptions become values.
+template <class Work>
+auto guarded(Work&& work) -> Result<std::invoke_result_t<Work>> {
+  try {
+    if constexpr (std::is_void_v<std::invoke_result_t<Work>>) {
+      work();
+      return {};
+    } else {
+      return work();
+    }
+  } catch (StoreError& e) {
+    return fail(std::move(e.error));
+  } catch (const std::bad_alloc&) {
+    return fail(Code::kLimitExceeded, "database: out of memory");
+  }
+}
+
+std::vector<int> lanes_of(const Rows& row, int at) {
+  std::vector<int> lanes;
+  for (const std::int64_t lane : row.i64s(at)) lanes.push_back(static_cast<int>(lane));
+  return lanes;
+}
+
+// The reports, column by column.
+struct ReportColumns {
+  std::vector<Uuid> jobs;
+  std::vector<Token> tokens;
+  std::vector<double> fractions;
+  std::vector<std::optional<std::string>> details, checkpoints;
+  std::vector<std::optional<Error>> refused;  // one for each report
+
+  explicit ReportColumns(std::span<const ProgressReport> reports) {
+    for (const ProgressReport& report : reports) add(report);
+  }
+
+ private:
+  void add(const ProgressReport& report) {
+    std::optional<std::string> detail, checkpoint;
+    if (!report.detail.is_null()) detail = to_text(report.detail);
+    if (report.checkpoint) checkpoint = to_text(*report.checkpoint);
+    refused.push_back(complaint(detail, checkpoint));
+    const double fraction = report.fraction.value_or(0);
+    jobs.push_back(report.job);
+    tokens.push_back(report.token);
+    fractions.push_back(std::isfinite(fraction) ? std::clamp(fraction, 0.0, 1.0) : 0);
+    // Of what is refused nothing is written, but its token is looked at.
+    details.push_back(refused.back() ? std::nullopt : std::move(detail));
+    checkpoints.push_back(refused.back() ? std::nullopt : std::move(checkpoint));
+    if (refused.back()) fractions.back() = 0;
+  }
+  static std::optional<Error> complaint(const std::optional<std::string>& detail,
+                                        const std::optional<std::string>& checkpoint) {
+    if (checkpoint && checkpoint->size() > kMostCheckpointBytes)
+      return Error{Code::kLimitExceeded,
+                   fmt::format("a checkpoint of {} bytes: the most is {}", checkpoint->size(), kMostCheckpointBytes)};
+    if (detail && detail->size() > kMostDetailBytes)
+      return Error{Code::kLimitExceeded,
+                   fmt::format("a progress detail of {} bytes: the most is {}", detail->size(), kMostDetailBytes)};
+    return std::nullopt;
+  }
+};
+
+class PostgresStore final : public Store {
+ public:
+  PostgresStore(const Conninfo& conninfo, const PostgresOptions& options)
+      : pool_(conninfo, options.connections), notifier_(conninfo) {}
+
+  Result<Session> open_session(const WorkerInfo& worker) override {
+    if (worker.lease <= Duration(0)) return fail(Code::kInvalidArgument, "a lease is longer than nothing");
+    const Session session{Uuid::v7()};
+    SPOOL_TRY(change([&](Connection& db) {
+      db.run(kOpenSession, shift(), session.id, worker.host, worker.pid, worker.version, worker.slots, worker.tags,
+             worker.lease);
+      return std::vector<int>();
+    }));
+    return session;
+  }
+
+  Result<void> close_session(Session session) override { return change_job(kCloseSession, session.id); }
+
+  Result<Renewed> renew(Session session) override {
+    return guarded([&] {
+      return write(pool_, [&](Connection& db) {
+        Renewed renewed;
+        Rows rows = db.query(kRenew, shift(), session.id);
+        while (rows.next()) {
+          if (rows.null(0)) throw StoreError{{Code::kLeaseLost, kSessionGone}};
+          (rows.i32(1) == 2 ? renewed.past_deadline : renewed.cancel).push_back(rows.uuid(0));
+        }
+        return renewed;
+      });
+    });
+  }
+
+  Result<std::vector<Result<Inserted>>> insert(std::span<const NewJob> jobs) override {
+    std::vector<Draft> drafts;
+    drafts.reserve(jobs.size());
+    for (const NewJob& job : jobs) drafts.push_back(draft(job));
+    std::vector<Result<Inserted>> results;
+    SPOOL_TRY(change([&](Connection& db) {
+      std::vector<int> woken;
+      results = insert_jobs(db, lanes_, shift(), drafts, woken);
+      return woken;
+    }));
+    return results;
+  }
+
+  Result<Exchange> exchange(Session session, std::span<const Settlement> settlements,
+                            const ClaimRequest& want) override {
+    Exchanged exchanged;
+    SPOOL_TRY(change([&](Connection& db) {
+      exchanged = exchanges_.run(db, shift(), session, settlements, want);
+      return exchanged.woken;
+    }));
+    if (exchanged.lease_lost) return fail(Code::kLeaseLost, kSessionGone);
+    notifier_.due_in(exchanged.next_due);
+    return std::move(exchanged.exchange);
+  }
+
+  Result<std::vector<Result<bool>>> report(std::span<const ProgressReport> reports) override {
+    const ReportColumns columns(reports);
+    return guarded([&] {
+      return write(pool_, [&](Connection& db) {
+        std::vector<Result<bool>> results;
+        Rows rows = db.query(kReport, shift(), columns.jobs, columns.tokens, columns.fractions, columns.details,
+                             columns.checkpoints);
+        while (rows.next()) {
+          const auto& refused = columns.refused[results.size()];
+          if (!rows.null(0))
+            results.push_back(fail(code_from_name(rows.view(0)), rows.text(1)));
+          else if (refused)
+            results.push_back(fail(*refused));
+          else
+            results.push_back(rows.boolean(2));
+        }
+        return results;
+      });
+    });
+  }
+
+  Result<void> start(Uuid job) override { return change_job(kStart, job); }
+  Result<void> cancel(Uuid job) override { return change_job(kCancel, job); }
+  Result<void> retry(Uuid job) override { return change_job(kRetry, job); }
+  Result<void> remove(Uuid job) override { return change_job(kRemove, job); }
+
+  Result<Job> get(Uuid job) override {
+    SPOOL_ASSIGN(auto found, ask([&](Reader& reader) { return reader.get(job); }));
+    if (!found) return fail(Code::kNotFound, fmt::format("there is no job {}", job.text()));
+    return std::move(*found);
+  }
+  Result<std::vector<Job>> list(const JobFilter& filter) override {
+    return ask([&](Reader& reader) { return reader.list(filter); });
+  }
+  Result<std::vector<OutcomeRecord>> outcomes_since(std::int64_t sequence, int most) override {
+    return ask([&](Reader& reader) { return reader.outcomes_since(sequence, most); });
+  }
+  Result<std::vector<SessionInfo>> sessions() override {
+    return ask([](Reader& reader) { return reader.sessions(); });
+  }
+  Result<std::vector<QueueCounts>> counts() override {
+    return ask([](Reader& reader) { return reader.counts(); });
+  }
+
+  Result<int> rescue(int most) override {
+    int changed = 0;
+    SPOOL_TRY(change([&](Connection& db) {
+      Rows row = db.query(kRescue, shift(), most);
+      if (!row.next()) return std::vector<int>();
+      changed = row.i32(0);
+      return lanes_of(row, 1);
+    }));
+    return changed;
+  }
+
+  Result<int> prune(Duration age, int most) override {
+    return guarded([&] {
+      return write(pool_, [&](Connection& db) {
+        Rows row = db.query(kPrune, shift(), age, most);
+        return row.next() ? row.i32(0) : 0;
+      });
+    });
+  }
+  Result<std::vector<PurgedJob>> purged(int most) override {
+    return ask([&](Reader& reader) { return reader.purged(most); });
+  }
+  Result<void> forget_purged(std::span<const Uuid> jobs) override {
+    return guarded([&] { write(pool_, [&](Connection& db) { db.run(kForgetPurged, jobs); }); });
+  }
+
+  void wait(Duration most) override { notifier_.wait(most); }
+  void wake() override { notifier_.wake(); }
+
+  Result<Time> now() override {
+    return guarded([&] {
+      return postgres::read(pool_, [&](Connection& db) {
+        Rows row = db.query(kClock, shift());
+        return row.next() ? row.time(0) : Time{};
+      });
+    });
+  }
+  void shift_clock_for_tests(Duration offset) override { shift_ += offset.count(); }
+
+ private:
+  [[nodiscard]] Duration shift() const { return Duration(shift_.load()); }
+
+  // One transaction, which says in which lanes something became available; waiters hear of it after its commit.
+  template <class Work>
+  Result<void> change(Work&& work) {
+    SPOOL_ASSIGN(const std::vector<int> woken, guarded([&] { return write(pool_, work); }));
+    if (!woken.empty()) notifier_.tell(pool_, woken);
+    return {};
+  }
+  Result<void> change_job(const char* sql, const Uuid& id) {
+    return change([&](Connection& db) {
+      Rows row = db.query(sql, shift(), id);
+      return row.next() ? lanes_of(row, 0) : std::vector<int>();
+    });
+  }
+  template <class Work>
+  auto ask(Work&& work) -> Result<std::invoke_result_t<Work, Reader&>> {
+    return guarded([&] {
+      return postgres::read(pool_, [&](Connection& db) {
+        Reader reader(db);
+        return work(reader);
+      });
+    });
+  }
+
+  Pool pool_;
+  Notifier notifier_;
+  LaneNumbers lanes_;
+  Exchanges exchanges_;
+  std::atomic<Duration::rep> shift_{0};
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_postgres_store(std::string_view url, PostgresOptions options) {
+  return guarded([&]() -> std::unique_ptr<Store> {
+    const Conninfo conninfo(url);
+    Connection db(conninfo);
+    make_schema_if_missing(db);
+    return std::make_unique<PostgresStore>(conninfo, options);
+  });
+}
+
+Result<int> migrate_postgres(std::string_view url) {
+  return guarded([&] {
+    const Conninfo conninfo(url);
+    Connection db(conninfo);
+    migrate(db);
+    return newest_schema();
+  });
+}
+
+}  // namespace spool
