@@ -179,12 +179,22 @@ std::vector<Finding> examine_folder(const std::string& area, const std::filesyst
                      where)};
 }
 
+std::vector<Finding> examine_postgres(const Config& config) {
+  const auto store = open_store(config, Open::kExisting);
+  if (!store) return {{"store", Health::kProblem, store.error().message, ""}};
+  const auto sessions = (*store)->sessions();
+  if (!sessions) return {{"store", Health::kProblem, sessions.error().message, ""}};
+  return {{"store", Health::kGood,
+           fmt::format("{}: reached, {} workers", without_secret(config.store), sessions->size()), ""}};
+}
+
 std::vector<Finding> examine_store(const Config& config) {
   constexpr std::string_view kSqlite = "sqlite:";
   std::vector<Finding> out{{"store", Health::kGood, fmt::format("SQLite {}", sqlite_version()), ""}};
+  if (is_postgres(config.store)) return examine_postgres(config);
   if (!std::string_view(config.store).starts_with(kSqlite)) {
     out.push_back({"store", Health::kProblem,
-                   fmt::format("{} is not understood", without_secret(config.store)), "use sqlite:PATH"});
+                   fmt::format("{} is not understood", without_secret(config.store)), "use sqlite:PATH or postgres://USER@HOST/DATABASE"});
     return out;
   }
   const std::filesystem::path path = config.store.substr(kSqlite.size());

@@ -16,6 +16,7 @@ void add_cancel(CLI::App& app, Context& context);
 void add_retry(CLI::App& app, Context& context);
 void add_rm(CLI::App& app, Context& context);
 void add_pipeline(CLI::App& app, Context& context);
+void add_migrate(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
 

@@ -17,7 +17,8 @@ void add_config_option(CLI::App& command, Context& context) {
 
 void add_store_options(CLI::App& command, Context& context) {
   command.add_option("--store", context.store,
-                     "Where jobs are kept: sqlite:PATH (or SPOOL_STORE, or spool.toml)");
+                     "Where jobs are kept: sqlite:PATH or postgres://USER@HOST/DATABASE (or SPOOL_STORE, or "
+                     "spool.toml)");
   command.add_option("--objects", context.objects,
                      "Where files are kept: a folder (or SPOOL_OBJECTS, or spool.toml)");
   add_config_option(command, context);

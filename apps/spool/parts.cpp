@@ -8,6 +8,7 @@
 #include "media/ladder.h"
 #include "pipeline/plan.h"
 #include "steps/steps.h"
+#include "store_postgres/postgres_store.h"
 #include "store_sqlite/sqlite_store.h"
 
 namespace spool {
@@ -61,12 +62,9 @@ pipeline::Environment environment_with(const Kinds& kinds, const pipeline::Ladde
   return out;
 }
 
-Result<std::unique_ptr<Store>> open_store(const Config& config, Open how) {
-  constexpr std::string_view kSqlite = "sqlite:";
-  if (!std::string_view(config.store).starts_with(kSqlite))
-    return fail(Code::kUnsupported,
-                fmt::format("{}: this program keeps jobs in sqlite:PATH", without_secret(config.store)));
-  const std::filesystem::path path = config.store.substr(kSqlite.size());
+namespace {
+
+Result<std::unique_ptr<Store>> open_sqlite(const std::filesystem::path& path, Open how) {
   std::error_code error;
   if (how == Open::kMake) {
     std::filesystem::create_directories(path.parent_path(), error);
@@ -81,6 +79,21 @@ Result<std::unique_ptr<Store>> open_store(const Config& config, Open how) {
   if (store || store.error().message.find(path.string()) != std::string::npos) return store;
   store.error().message = fmt::format("{}: {}", path.string(), store.error().message);
   return store;
+}
+
+}  // namespace
+
+bool is_postgres(std::string_view store) {
+  return store.starts_with("postgres://") || store.starts_with("postgresql://");
+}
+
+Result<std::unique_ptr<Store>> open_store(const Config& config, Open how) {
+  constexpr std::string_view kSqlite = "sqlite:";
+  if (is_postgres(config.store)) return open_postgres_store(config.store);
+  if (std::string_view(config.store).starts_with(kSqlite))
+    return open_sqlite(config.store.substr(kSqlite.size()), how);
+  return fail(Code::kUnsupported, fmt::format("{}: jobs are kept in sqlite:PATH or postgres://USER@HOST/DATABASE",
+                                              without_secret(config.store)));
 }
 
 Result<void> for_each_job(Store& store, JobFilter filter, const std::function<bool(Job&)>& take) {

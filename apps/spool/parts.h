@@ -34,6 +34,8 @@ struct KindsFor {
 [[nodiscard]] pipeline::Environment environment_with(const Kinds& kinds, const pipeline::Ladders& ladders);
 [[nodiscard]] pipeline::Ladders ladders_of(const Config& config);
 
+[[nodiscard]] bool is_postgres(std::string_view store);
+
 enum class Open { kExisting, kMake };
 // kExisting: a store that is not there is an error in words (a reading command makes none).
 [[nodiscard]] Result<std::unique_ptr<Store>> open_store(const Config& config, Open how);

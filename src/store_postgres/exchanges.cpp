@@ -17,7 +17,7 @@ constexpr const char* kExchange =
 
 enum What { kSettled = 0, kClaimed = 1, kChild = 2, kSummary = 3, kLane = 4, kLeaseGone = 9 };
 enum Column {
-  kWhat, kN, kJob, kParent, kRoot, kToken, kKind, kName, kOwner, kPhase, kArgs, kExtra, kAttempt, kMostAttempts, kSlots,
+  kWhat, kN, kJob, kParent, kRoot, kToken, kKind, kJobName, kOwner, kPhase, kArgs, kExtra, kAttempt, kMostAttempts, kSlots,
   kTimeout, kUntilDeadline
 };
 
@@ -134,7 +134,7 @@ void Exchanges::read_claim(Rows& rows, std::vector<Claim>& claims) {
   if (!rows.null(kParent)) claim.parent = rows.uuid(kParent);
   claim.token = rows.token(kToken);
   claim.kind = rows.text(kKind);
-  claim.name = rows.text(kName);
+  claim.name = rows.text(kJobName);
   claim.owner = rows.text(kOwner);
   claim.phase = rows.text(kPhase);
   claim.args = json_of(rows.view(kArgs));
@@ -181,7 +181,7 @@ Exchanged Exchanges::run(Connection& db, Duration shift, Session session, std::s
         ChildResult& child = claims[of_seq.at(rows.i64(kN))].children.emplace_back();
         child.id = rows.uuid(kJob);
         child.kind = rows.text(kKind);
-        child.name = rows.text(kName);
+        child.name = rows.text(kJobName);
         child.state = static_cast<State>(rows.i32(kAttempt));
         if (!rows.null(kToken)) child.token = rows.token(kToken);
         child.args = json_of(rows.view(kArgs));

@@ -149,9 +149,10 @@ CREATE TABLE spool.unique_key (
   key   text NOT NULL,
   seq   bigint NOT NULL
 );
--- By a digest: a key may be longer than an entry of an index.
-CREATE UNIQUE INDEX unique_key_of ON spool.unique_key
-  (sha256(convert_to(owner || chr(1) || kind || chr(1) || key, 'UTF8')));
+-- A key may be longer than an entry of an index. Immutable, for the database is in UTF-8.
+CREATE FUNCTION spool.key_digest(owner text, kind text, key text) RETURNS bytea LANGUAGE sql IMMUTABLE AS
+$$ SELECT sha256(convert_to(length(owner) || ' ' || length(kind) || ' ' || owner || kind || key, 'UTF8')) $$;
+CREATE UNIQUE INDEX unique_key_of ON spool.unique_key (spool.key_digest(owner, kind, key));
 CREATE INDEX unique_key_of_job ON spool.unique_key (seq);
 
 -- Live jobs that asked for a deadline.

@@ -40,6 +40,10 @@ END $$;
 CREATE FUNCTION spool.woken() RETURNS integer[] LANGUAGE sql VOLATILE AS
 $$ SELECT coalesce(string_to_array(trim(BOTH ',' FROM nullif(current_setting('spool.woken', true), '')), ',')::integer[], '{}') $$;
 
+-- Tells workers that wait. A hint only: they look by themselves now and then.
+CREATE FUNCTION spool.hint(lanes integer[]) RETURNS void LANGUAGE sql VOLATILE AS
+$$ SELECT pg_notify('spool', l::text) FROM unnest(lanes) l $$;
+
 CREATE FUNCTION spool.lane_of(queue text, slots integer, tags text[], priority integer) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE

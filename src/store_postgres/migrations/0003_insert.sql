@@ -45,7 +45,8 @@ BEGIN
     AND had.timeout IS NOT DISTINCT FROM j.timeout AND had.deadline_asked IS NOT DISTINCT FROM j.deadline
     AND had.unique_key IS NOT DISTINCT FROM j.unique_key AND had.weight = j.weight AND had.optional = j.optional
     AND had.held = j.held AND had.delay = j.delay AND had.parent IS NOT DISTINCT FROM same_job.parent
-    AND had.args = j.args
+    AND (had.args = j.args
+         OR strpos(had.args || j.args, '\u0000') = 0 AND had.args::jsonb = j.args::jsonb)  -- written by another program
     AND NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = of)
     AND ARRAY(SELECT x.id || ' ' || n.ignore_failure FROM spool.need n JOIN spool.job x ON x.seq = n.needed
               WHERE n.job = of ORDER BY 1)
@@ -115,8 +116,7 @@ BEGIN
     IF j.unique_key IS NOT NULL THEN
       SELECT x.id, EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = k.seq) INTO v_id, hidden_holder
         FROM spool.unique_key k JOIN spool.job x ON x.seq = k.seq
-        WHERE sha256(convert_to(k.owner || chr(1) || k.kind || chr(1) || k.key, 'UTF8'))
-          = sha256(convert_to(v_owner || chr(1) || j.kind || chr(1) || j.unique_key, 'UTF8'));
+        WHERE spool.key_digest(k.owner, k.kind, k.key) = spool.key_digest(v_owner, j.kind, j.unique_key);
       IF found THEN
         added := CASE WHEN hidden_holder
           THEN (NULL, false, 'conflict', 'the job that holds its unique key is being removed: try again')::spool.inserted

@@ -1,0 +1,130 @@
+-- For everybody's own transactions: spool.enqueue(), spool.cancel() and the view spool.job_status. A role that
+-- spool.allow() was called for has rights to these alone. docs/enqueue_from_sql.md.
+
+-- A duration in an option: a number of seconds, or what PostgreSQL takes for an interval. Null: there is none.
+CREATE FUNCTION spool.option_duration(options jsonb, key text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  value jsonb := options -> key;
+BEGIN
+  IF value IS NULL OR value = 'null' THEN RETURN NULL; END IF;
+  IF jsonb_typeof(value) = 'number' THEN RETURN ((value #>> '{}')::numeric * 1000000)::bigint; END IF;
+  RETURN (extract(epoch FROM (value #>> '{}')::interval) * 1000000)::bigint;
+EXCEPTION WHEN data_exception THEN
+  PERFORM spool.refuse('SP001', key || ': ' || value || ' is no duration: give seconds, or an interval such as ''5 minutes''');
+END $$;
+
+CREATE FUNCTION spool.check_options(kind text, args jsonb, options jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  types CONSTANT jsonb := '{"id": "string", "name": "string", "owner": "string", "queue": "string", "priority": "number",
+    "slots": "number", "tags": "array", "delay": "any", "run_at": "string", "held": "boolean", "parent": "string",
+    "needs": "array", "most_attempts": "number", "timeout": "any", "deadline": "any", "unique_key": "string",
+    "weight": "number", "optional": "boolean", "labels": "object"}';
+  option record;
+BEGIN
+  IF kind IS NULL OR kind !~ '^[^[:cntrl:]]{1,200}$' THEN
+    PERFORM spool.refuse('SP001', 'kind: 1 to 200 characters, none of them a control character');
+  END IF;
+  IF args IS NULL OR jsonb_typeof(args) <> 'object' THEN PERFORM spool.refuse('SP001', 'args: not an object'); END IF;
+  IF octet_length(args::text) > 1048576 THEN
+    PERFORM spool.refuse('SP004', 'args of ' || octet_length(args::text) || ' bytes: the most is 1048576');
+  END IF;
+  IF options IS NULL OR jsonb_typeof(options) <> 'object' THEN
+    PERFORM spool.refuse('SP001', 'options: not an object');
+  END IF;
+  FOR option IN SELECT o.key, jsonb_typeof(o.value) AS type FROM jsonb_each(options) o LOOP
+    IF NOT types ? option.key THEN
+      PERFORM spool.refuse('SP001', 'options: there is no ''' || option.key || '''; known are '
+        || (SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(types) k));
+    END IF;
+    IF option.type <> 'null' AND types ->> option.key NOT IN ('any', option.type) THEN
+      PERFORM spool.refuse('SP001', option.key || ': not of type ' || (types ->> option.key));
+    END IF;
+  END LOOP;
+END $$;
+
+-- Makes a job in the caller's transaction; workers see it when that commits. The same id with the same job, and the
+-- holder of a unique key, are returned as they are. Its arguments are checked by the first worker that sees it.
+CREATE FUNCTION spool.enqueue(kind text, args jsonb DEFAULT '{}', options jsonb DEFAULT '{}') RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  now bigint := spool.clock(0);
+  j spool.new_job;
+  one record;
+BEGIN
+  PERFORM spool.check_options(kind, args, options);
+  options := jsonb_strip_nulls(options);
+  BEGIN
+    j := jsonb_populate_record(NULL::spool.new_job, jsonb_build_object(
+        'name', '', 'owner', '', 'queue', 'default', 'slots', 1, 'tags', '[]'::jsonb, 'priority', 0, 'most_attempts', 3,
+        'weight', 1, 'optional', false, 'held', false) || (options - ARRAY['delay', 'timeout', 'deadline', 'labels', 'needs', 'run_at']));
+    j.needs := coalesce((SELECT jsonb_agg(CASE jsonb_typeof(n) WHEN 'string'
+        THEN jsonb_build_object('job', n, 'ignore_failure', false)
+        ELSE jsonb_build_object('job', (n ->> 'job')::uuid, 'ignore_failure', coalesce((n ->> 'optional')::boolean, false)) END)
+      FROM jsonb_array_elements(options -> 'needs') n), '[]');
+    IF options ? 'run_at' THEN
+      j.delay := greatest((extract(epoch FROM (options ->> 'run_at')::timestamptz) * 1000000)::bigint - now, 0);
+    END IF;
+  EXCEPTION WHEN data_exception THEN
+    PERFORM spool.refuse('SP001', 'options: ' || SQLERRM);
+  END;
+  j.kind := kind;
+  j.args := args::text;
+  j.labels := nullif(coalesce((options -> 'labels')::text, '{}'), '{}');
+  j.delay := coalesce(j.delay, spool.option_duration(options, 'delay'), 0);
+  j.timeout := spool.option_duration(options, 'timeout');
+  j.deadline := spool.option_duration(options, 'deadline');
+  j.made_id := gen_random_uuid();
+  IF j.slots < 1 THEN PERFORM spool.refuse('SP001', 'slots: less than 1'); END IF;
+  IF j.priority NOT BETWEEN -1000 AND 1000 THEN PERFORM spool.refuse('SP001', 'priority: not within -1000 and 1000'); END IF;
+  IF j.most_attempts < 1 THEN PERFORM spool.refuse('SP001', 'most_attempts: less than 1'); END IF;
+  IF j.weight < 0 THEN PERFORM spool.refuse('SP001', 'weight: less than 0'); END IF;
+  IF j.queue !~ '^[^[:cntrl:]]{1,200}$' THEN
+    PERFORM spool.refuse('SP001', 'queue: 1 to 200 characters, none of them a control character');
+  END IF;
+  IF j.delay NOT BETWEEN 0 AND 3153600000000000 OR j.timeout NOT BETWEEN 1 AND 3153600000000000
+     OR j.deadline NOT BETWEEN 1 AND 3153600000000000 THEN
+    PERFORM spool.refuse('SP001', 'delay, timeout, deadline: longer than nothing, and at most 100 years');
+  END IF;
+
+  SELECT * INTO one FROM spool.insert_one(j, NULL, now);
+  IF (one.added).code IS NOT NULL THEN
+    PERFORM spool.refuse(CASE (one.added).code WHEN 'not_found' THEN 'SP002' WHEN 'conflict' THEN 'SP003' ELSE 'SP001' END,
+      (one.added).message);
+  END IF;
+  PERFORM spool.propagate(one.ends, now);
+  PERFORM spool.hint(spool.woken());
+  RETURN (one.added).id;
+END $$;
+
+-- Cancels a job and all below it, in the caller's transaction; what runs is asked to stop. Idempotent.
+CREATE FUNCTION spool.cancel(id uuid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM spool.hint(spool.cancel_job(0, cancel.id));
+END $$;
+
+CREATE VIEW spool.job_status AS
+  SELECT j.id, up.id AS parent, coalesce(top.id, j.id) AS root, j.kind, j.name, j.owner, a.queue,
+    spool.state_name(CASE WHEN r.seq IS NOT NULL THEN 4 WHEN p.seq IS NOT NULL THEN p.state WHEN o.n IS NOT NULL THEN o.state
+                     ELSE 3 END) AS state,
+    coalesce(r.attempt, o.attempt, l.attempts, 0) AS attempts,
+    CASE WHEN o.state = 5 THEN 1 ELSE coalesce(l.progress, 0) END AS progress,
+    j.labels::json AS labels, o.result::json AS result,
+    CASE WHEN o.state = 6 THEN (SELECT f.message FROM spool.failure f WHERE f.seq = j.seq ORDER BY f.n DESC LIMIT 1) END
+      AS error,
+    to_timestamp(j.created / 1000000.0) AS created, to_timestamp(coalesce(r.claimed, o.claimed) / 1000000.0) AS claimed,
+    to_timestamp(o.at / 1000000.0) AS ended
+  FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq
+    LEFT JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.parked p ON p.seq = j.seq
+    LEFT JOIN spool.outcome o ON o.seq = j.seq AND NOT o.superseded
+    LEFT JOIN spool.job up ON up.seq = j.parent LEFT JOIN spool.job top ON top.seq = j.root
+  WHERE NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = j.seq);
+
+-- SELECT spool.allow('app'): gives a role what an application needs, and nothing else.
+CREATE FUNCTION spool.allow(role name) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('GRANT USAGE ON SCHEMA spool TO %I', role);
+  EXECUTE format('GRANT EXECUTE ON FUNCTION spool.enqueue(text, jsonb, jsonb), spool.cancel(uuid), spool.state_name(integer) TO %I', role);
+  EXECUTE format('GRANT SELECT ON spool.job_status TO %I', role);
+END $$;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA spool FROM PUBLIC;
