@@ -243,7 +243,7 @@ class PostgresStore final : public Store {
   template <class Work>
   Result<void> change(Work&& work) {
     SPOOL_ASSIGN(const std::vector<int> woken, guarded([&] { return write(pool_, work); }));
-    if (!woken.empty()) notifier_.tell(pool_, woken);
+    if (!woken.empty()) notifier_.tell(woken);
     return {};
   }
   Result<void> change_job(const char* sql, const Uuid& id) {

@@ -1,26 +1,30 @@
+// The StoreBackends of PostgresStore: straight to the server, and through PgBouncer in transaction mode.
 #pragma once
-#include <cstdlib>
+
 #include "contract/store_backend.h"
-#include "store_postgres/connection.h"
 #include "store_postgres/postgres_store.h"
+#include "support/postgres_server.h"
+
 namespace spool {
+
 class PostgresBackend : public StoreBackend {
  public:
-  PostgresBackend() {
-    postgres::Connection db(postgres::Conninfo("postgres://postgres@127.0.0.1:54399/postgres"));
-    name_ = "t" + std::to_string(getpid()) + "_" + std::to_string(++number_);
-    db.run(("CREATE DATABASE " + name_ + " TEMPLATE template_spool").c_str());
-  }
-  ~PostgresBackend() override {
-    postgres::Connection db(postgres::Conninfo("postgres://postgres@127.0.0.1:54399/postgres"));
-    db.run(("DROP DATABASE " + name_ + " WITH (FORCE)").c_str());
-  }
-  std::unique_ptr<Store> open() override {
-    return must(open_postgres_store("postgres://postgres@127.0.0.1:54399/" + name_));
-  }
+  enum class Way { kStraight, kBouncer };
+  explicit PostgresBackend(Way way = Way::kStraight)
+      : url_(way == Way::kStraight ? database_.url() : database_.bouncer_url()) {}
+  std::unique_ptr<Store> open() override { return must(open_postgres_store(url_)); }
+  [[nodiscard]] std::string url() const { return database_.url(); }
+
  private:
-  static inline int number_ = 0;
-  std::string name_;
+  test::PostgresDatabase database_;
+  std::string url_;
 };
-inline std::unique_ptr<StoreBackend> postgres_backend() { return std::make_unique<PostgresBackend>(); }
+
+inline std::unique_ptr<StoreBackend> postgres_backend() {
+  return std::make_unique<PostgresBackend>();
 }
+inline std::unique_ptr<StoreBackend> bouncer_backend() {
+  return std::make_unique<PostgresBackend>(PostgresBackend::Way::kBouncer);
+}
+
+}  // namespace spool

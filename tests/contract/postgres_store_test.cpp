@@ -5,6 +5,7 @@ namespace spool {
 namespace {
 
 INSTANTIATE_TEST_SUITE_P(Postgres, StoreContract, testing::Values(&postgres_backend));
+INSTANTIATE_TEST_SUITE_P(PgBouncer, StoreContract, testing::Values(&bouncer_backend));
 
 }  // namespace
 }  // namespace spool

@@ -242,12 +242,39 @@ TEST_P(StoreContract, AnEmptyBatchIsNothing) {
   EXPECT_TRUE(insert_all({}).empty());
 }
 
-TEST_P(StoreContract, TextsMayHoldAnything) {
-  NewJob job = new_job("a", "name with \0 zero and \xff"s);
+TEST_P(StoreContract, TextsMayHoldAnyCharacter) {
+  NewJob job = new_job("a", "name with \x01 \x7f \xc3\xa9 \xf0\x9f\x8e\xac and \"quotes\"\n");
   job.owner = "o'; DROP TABLE job; --";
+  job.unique_key = std::string(5000, 'k');
+  job.args = {{"text", "\0 \xc3\xa9"s}, {"\\u0000", "\\"}};
   const Uuid id = insert(job);
   EXPECT_EQ(get(id).name, job.name);
   EXPECT_EQ(get(id).owner, job.owner);
+  EXPECT_EQ(get(id).unique_key, job.unique_key);
+  EXPECT_EQ(get(id).args, job.args);
+}
+
+TEST_P(StoreContract, ATextThatIsNoTextIsRefusedAlone) {
+  std::vector<NewJob> jobs(4, new_job("a"));
+  jobs[0].name = "a \0 zero"s;
+  jobs[1].owner = "\xff";
+  jobs[2].unique_key = "\xc3"s;
+  const auto results = store().insert(jobs).value();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(results[i].error().code, Code::kInvalidArgument) << i;
+  EXPECT_NE(results[0].error().message.find("name"), std::string::npos) << results[0].error().message;
+  EXPECT_TRUE(results[3]);
+}
+
+TEST_P(StoreContract, WhatAnAttemptSaysMayHoldAnyBytes) {
+  const Uuid id = insert(new_job("a"));
+  const Claim claim = claim_one();
+  Settlement ended = settlement(claim, Failed{{Code::kInternal, "bytes \xff and \0"s}});
+  ended.log_tail = "log \xfe\0"s;
+  ASSERT_TRUE(must(store().exchange(worker(), std::span(&ended, 1), ClaimRequest{})).settled.at(0));
+  const Job job = get(id);
+  ASSERT_EQ(job.errors.size(), 1U);
+  EXPECT_EQ(job.errors[0].error.message.substr(0, 5), "bytes");
+  EXPECT_EQ(job.errors[0].log_tail.substr(0, 3), "log");
 }
 
 }  // namespace
