@@ -221,79 +221,75 @@ BEGIN
   RETURN many;
 END $$;
 
--- Picks jobs in the order of rank over all lanes that are open to the worker, and locks them out of the line. A job at
--- the head that does not fit the free slots keeps them for itself: nothing behind it is taken. What another claim holds
--- is passed by. marks: where to begin in a lane (what is before is known to be gone).
+-- Picks jobs in the order of (rank, seq) over all lanes that are open to the worker, and takes them out of the line. A
+-- job at the head that does not fit the free slots keeps them for itself: nothing behind it is taken. What another claim
+-- holds is passed by. marks: the rank to begin with in a lane (what is before is known to be gone).
 CREATE FUNCTION spool.pick(
   slots integer, all_slots integer, most_jobs integer, queues text[], tags text[], mark_lanes integer[], marks bigint[],
   OUT seqs bigint[], OUT plain boolean[], OUT at_lane integer[], OUT ranks bigint[], OUT widths integer[])
 LANGUAGE plpgsql AS $$
 DECLARE
+  last_rank CONSTANT bigint := 9223372036854775807;
   lanes integer[];
   lane_slots integer[];
-  starts bigint[];
-  heads bigint[];
+  head_ranks bigint[];  -- where each lane goes on; null: it is empty
+  head_seqs bigint[];
   best integer;
-  bound bigint;
+  bound record;
+  head record;
   fit integer;
   free integer := slots;
-  got_seqs bigint[];
-  got_plain boolean[];
-  got_ranks bigint[];
+  got record;
 BEGIN
   seqs := '{}'; plain := '{}'; at_lane := '{}'; ranks := '{}'; widths := '{}';
   SELECT array_agg(l.lane ORDER BY l.lane), array_agg(l.slots ORDER BY l.lane),
-         array_agg(coalesce(m.mark, -9223372036854775808) ORDER BY l.lane)
-    INTO lanes, lane_slots, starts
+         array_agg(coalesce(m.mark, -last_rank) ORDER BY l.lane), array_agg(0 ORDER BY l.lane)
+    INTO lanes, lane_slots, head_ranks, head_seqs
     FROM spool.lane l LEFT JOIN unnest(mark_lanes, marks) m (lane, mark) ON m.lane = l.lane
     WHERE l.slots <= greatest(all_slots, pick.slots) AND (cardinality(queues) = 0 OR l.queue = ANY (queues))
       AND l.tags <@ pick.tags;
   IF lanes IS NULL THEN RETURN; END IF;
   IF cardinality(lanes) > 1 THEN
-    heads := ARRAY(SELECT (SELECT r.rank FROM spool.ready r WHERE r.lane = s.lane AND r.rank >= s.start
-                           ORDER BY r.rank, r.seq LIMIT 1)
-                   FROM unnest(lanes, starts) WITH ORDINALITY s (lane, start, at) ORDER BY s.at);
-  ELSE
-    heads := starts;
+    SELECT array_agg(h.rank ORDER BY s.at), array_agg(h.seq ORDER BY s.at) INTO head_ranks, head_seqs
+      FROM unnest(lanes, head_ranks) WITH ORDINALITY s (lane, start, at)
+        LEFT JOIN LATERAL (SELECT r.rank, r.seq FROM spool.ready r WHERE r.lane = s.lane AND r.rank >= s.start
+                           ORDER BY r.rank, r.seq LIMIT 1) h ON true;
   END IF;
   LOOP
     -- The lane with the earliest head, and how far it goes before another lane's turn.
-    SELECT h.at INTO best FROM unnest(heads) WITH ORDINALITY h (rank, at) WHERE h.rank IS NOT NULL
-      ORDER BY h.rank, h.at LIMIT 1;
+    SELECT h.at INTO best FROM unnest(head_ranks, head_seqs) WITH ORDINALITY h (rank, seq, at)
+      WHERE h.rank IS NOT NULL ORDER BY h.rank, h.seq LIMIT 1;
     EXIT WHEN best IS NULL;
     fit := least(free / lane_slots[best], most_jobs - cardinality(seqs));
     EXIT WHEN fit <= 0;
-    SELECT coalesce(min(h.rank), 9223372036854775807) INTO bound FROM unnest(heads) WITH ORDINALITY h (rank, at)
-      WHERE h.at <> best;
-    WITH head AS MATERIALIZED (  -- the primary key is the order
+    SELECT h.rank, h.seq INTO bound FROM unnest(head_ranks, head_seqs) WITH ORDINALITY h (rank, seq, at)
+      WHERE h.rank IS NOT NULL AND h.at <> best ORDER BY h.rank, h.seq LIMIT 1;
+    IF NOT found THEN SELECT last_rank AS rank, last_rank AS seq INTO bound; END IF;
+    WITH line AS MATERIALIZED (  -- the primary key is the order
       SELECT r.ctid, r.rank, r.seq, r.plain FROM spool.ready r
-        WHERE r.lane = lanes[best] AND r.rank >= starts[best] AND r.rank <= bound
+        WHERE r.lane = lanes[best] AND (r.rank, r.seq) >= (head_ranks[best], head_seqs[best])
+          AND (r.rank, r.seq) <= (bound.rank, bound.seq)
         ORDER BY r.rank, r.seq LIMIT fit FOR UPDATE SKIP LOCKED
     ), gone AS (
-      DELETE FROM spool.ready r WHERE r.ctid = ANY (ARRAY(SELECT h.ctid FROM head h))
+      DELETE FROM spool.ready r WHERE r.ctid = ANY (ARRAY(SELECT h.ctid FROM line h))
     )
-    SELECT array_agg(h.seq), array_agg(h.plain), array_agg(h.rank) INTO got_seqs, got_plain, got_ranks
-      FROM (SELECT * FROM head ORDER BY rank, seq) h;
-    IF got_seqs IS NOT NULL THEN
-      seqs := seqs || got_seqs;
-      plain := plain || got_plain;
-      ranks := ranks || got_ranks;
-      at_lane := at_lane || array_fill(lanes[best], ARRAY[cardinality(got_seqs)]);
-      widths := widths || array_fill(lane_slots[best], ARRAY[cardinality(got_seqs)]);
-      free := free - cardinality(got_seqs) * lane_slots[best];
+    SELECT coalesce(array_agg(h.seq), '{}') AS seqs, array_agg(h.plain) AS plain, array_agg(h.rank) AS ranks, count(*)::integer AS many
+      INTO got FROM (SELECT * FROM line ORDER BY rank, seq) h;
+    IF got.many > 0 THEN
+      seqs := seqs || got.seqs;
+      plain := plain || got.plain;
+      ranks := ranks || got.ranks;
+      at_lane := at_lane || array_fill(lanes[best], ARRAY[got.many]);
+      widths := widths || array_fill(lane_slots[best], ARRAY[got.many]);
+      free := free - got.many * lane_slots[best];
     END IF;
-    -- This lane is empty up to the bound, or full: look for its head behind it.
-    IF coalesce(cardinality(got_seqs), 0) = fit THEN
-      starts[best] := got_ranks[fit];
-      EXIT WHEN free <= 0 OR cardinality(seqs) >= most_jobs;
-    ELSE
-      EXIT WHEN bound = 9223372036854775807 AND cardinality(lanes) = 1;
-      starts[best] := bound;
-    END IF;
-    heads[best] := (SELECT r.rank FROM spool.ready r WHERE r.lane = lanes[best]
-                      AND r.rank > starts[best] - (coalesce(cardinality(got_seqs), 0) = fit)::integer
-                    ORDER BY r.rank, r.seq LIMIT 1);
-    starts[best] := heads[best];
+    EXIT WHEN free <= 0 OR cardinality(seqs) >= most_jobs OR cardinality(lanes) = 1;
+    -- It goes on behind what was taken, or behind the bound: up to there nothing is left for this claim.
+    IF got.many = fit THEN SELECT got.ranks[fit] AS rank, got.seqs[fit] AS seq INTO bound; END IF;
+    SELECT r.rank, r.seq INTO head FROM spool.ready r
+      WHERE r.lane = lanes[best] AND (r.rank, r.seq) > (bound.rank, bound.seq) ORDER BY r.rank, r.seq LIMIT 1;
+    head_ranks[best] := head.rank;
+    head_seqs[best] := head.seq;
   END LOOP;
 END $$;
 
