@@ -112,8 +112,11 @@ Exchanges::Marks::Start Exchanges::Marks::start() const {
 }
 
 void Exchanges::Marks::took(const Start& start, Duration time, std::size_t claimed) {
-  constexpr Duration kQuick = std::chrono::milliseconds(1), kEach = std::chrono::microseconds(20);
-  if (start.at_head() && time > kQuick + claimed * kEach) slow_until_ = BootClock::now() + 100 * time;
+  constexpr Duration kQuick = std::chrono::milliseconds(5), kEach = std::chrono::microseconds(20);
+  constexpr int kNoAccident = 3;
+  if (!start.at_head()) return;
+  slow_in_a_row_ = time > kQuick + claimed * kEach ? slow_in_a_row_ + 1 : 0;
+  if (slow_in_a_row_ >= kNoAccident) slow_until_ = BootClock::now() + 100 * time;
 }
 
 std::vector<std::optional<std::int64_t>> Exchanges::seqs_of(std::span<const Settlement> settlements) {

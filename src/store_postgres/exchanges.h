@@ -45,6 +45,7 @@ class Exchanges {
 
    private:
     std::map<int, std::int64_t> last_;
+    int slow_in_a_row_ = 0;
     BootClock::time_point slow_until_{};
   };
 
