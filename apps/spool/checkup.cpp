@@ -194,7 +194,8 @@ std::vector<Finding> examine_store(const Config& config) {
   if (is_postgres(config.store)) return examine_postgres(config);
   if (!std::string_view(config.store).starts_with(kSqlite)) {
     out.push_back({"store", Health::kProblem,
-                   fmt::format("{} is not understood", without_secret(config.store)), "use sqlite:PATH or postgres://USER@HOST/DATABASE"});
+                   fmt::format("{} is not understood", without_secret(config.store)),
+                   "use sqlite:PATH or postgres://USER@HOST/DATABASE"});
     return out;
   }
   const std::filesystem::path path = config.store.substr(kSqlite.size());

@@ -11,8 +11,9 @@ namespace {
 Result<int> migrate(const Context& context) {
   SPOOL_ASSIGN(const Config config, load_config(context));
   if (!is_postgres(config.store))
-    return fail(Code::kUnsupported, fmt::format("{}: only a PostgreSQL store is migrated by hand, a file by whoever opens it",
-                                                without_secret(config.store)));
+    return fail(Code::kUnsupported,
+                fmt::format("{}: only a PostgreSQL store is migrated by hand, a file by whoever opens it",
+                            without_secret(config.store)));
   SPOOL_ASSIGN(const int version, migrate_postgres(config.store));
   if (context.json)
     print_json({{"schema", version}});

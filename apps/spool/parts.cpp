@@ -92,8 +92,9 @@ Result<std::unique_ptr<Store>> open_store(const Config& config, Open how) {
   if (is_postgres(config.store)) return open_postgres_store(config.store);
   if (std::string_view(config.store).starts_with(kSqlite))
     return open_sqlite(config.store.substr(kSqlite.size()), how);
-  return fail(Code::kUnsupported, fmt::format("{}: jobs are kept in sqlite:PATH or postgres://USER@HOST/DATABASE",
-                                              without_secret(config.store)));
+  return fail(Code::kUnsupported,
+              fmt::format("{}: jobs are kept in sqlite:PATH or postgres://USER@HOST/DATABASE",
+                          without_secret(config.store)));
 }
 
 Result<void> for_each_job(Store& store, JobFilter filter, const std::function<bool(Job&)>& take) {

@@ -16,8 +16,9 @@ TEST(Utf8, WhatIsNoCharacterIsReplacedByteByByte) {
   };
   constexpr std::string_view kBad = "\xef\xbf\xbd";
   for (const Case& c : {
-           Case{std::string_view("a\0b", 3), "a\xef\xbf\xbd"
-                                             "b"},
+           Case{std::string_view("a\0b", 3),
+                "a\xef\xbf\xbd"
+                "b"},
            Case{"\x80", kBad},
            Case{"\xc3", kBad},
            Case{"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},

@@ -20,10 +20,13 @@ bool is_word(std::string_view text, std::size_t most) {
 
 // What is wrong with a job, in words; empty: nothing.
 std::string complaint(const NewJob& job) {
-  if (!is_word(job.kind, 200)) return "a job needs a kind (at most 200 bytes of UTF-8, no control characters)";
-  if (!is_word(job.queue, 200)) return "a job needs a queue (at most 200 bytes of UTF-8, no control characters)";
+  if (!is_word(job.kind, 200))
+    return "a job needs a kind (at most 200 bytes of UTF-8, no control characters)";
+  if (!is_word(job.queue, 200))
+    return "a job needs a queue (at most 200 bytes of UTF-8, no control characters)";
   for (const std::string& tag : job.tags)
-    if (!is_word(tag, 200)) return "a tag is empty, longer than 200 bytes, not UTF-8 or holds control characters";
+    if (!is_word(tag, 200))
+      return "a tag is empty, longer than 200 bytes, not UTF-8 or holds control characters";
   if (!is_utf8_text(job.name)) return "name: not UTF-8, or a NUL is in it";
   if (!is_utf8_text(job.owner)) return "owner: not UTF-8, or a NUL is in it";
   if (!is_utf8_text(job.unique_key)) return "unique_key: not UTF-8, or a NUL is in it";

@@ -1,4 +1,5 @@
-// Draft: what a store can make of a job before its database is taken: its texts, and whether it is acceptable by itself.
+// Draft: what a store can make of a job before its database is taken: its texts, and whether it is acceptable
+// by itself.
 //
 // Plain functions, for all stores alike; thread-safe.
 #pragma once

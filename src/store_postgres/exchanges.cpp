@@ -12,13 +12,29 @@ namespace spool::postgres {
 namespace {
 
 constexpr const char* kExchange =
-    "SELECT * FROM spool.exchange($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,"
+    "SELECT * FROM spool.exchange($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
+    "$17, $18, $19, $20,"
     " $21, $22, $23, $24)";
 
 enum What { kSettled = 0, kClaimed = 1, kChild = 2, kSummary = 3, kLane = 4, kLeaseGone = 9 };
 enum Column {
-  kWhat, kN, kJob, kParent, kRoot, kToken, kKind, kJobName, kOwner, kPhase, kArgs, kExtra, kAttempt, kMostAttempts, kSlots,
-  kTimeout, kUntilDeadline
+  kWhat,
+  kN,
+  kJob,
+  kParent,
+  kRoot,
+  kToken,
+  kKind,
+  kJobName,
+  kOwner,
+  kPhase,
+  kArgs,
+  kExtra,
+  kAttempt,
+  kMostAttempts,
+  kSlots,
+  kTimeout,
+  kUntilDeadline
 };
 
 // The settlements, column by column.
@@ -61,16 +77,16 @@ struct Columns {
     if (ending.result.is_null()) return;
     results.back() = to_text(ending.result);
     if (results.back()->size() > kMostResultBytes)
-      add_error(s, {Code::kLimitExceeded, fmt::format("its result has {} bytes: the most is {}", results.back()->size(),
-                                                      kMostResultBytes)});
+      add_error(s, {Code::kLimitExceeded, fmt::format("its result has {} bytes: the most is {}",
+                                                      results.back()->size(), kMostResultBytes)});
   }
   void add_ending(const Settlement& s, const FanOut& ending) {
     Json children = Json::array();
     for (const NewJob& child : ending.children) {
       const Draft made = draft(child);
       if (made.error)
-        return add_error(s, {made.error->code, fmt::format("its fan-out was refused: {} {}: {}", child.kind, child.name,
-                                                           made.error->message)});
+        return add_error(s, {made.error->code, fmt::format("its fan-out was refused: {} {}: {}", child.kind,
+                                                           child.name, made.error->message)});
       children.push_back(to_new_job(made));
     }
     fan_outs.back() = to_text({{"children", std::move(children)},
@@ -151,8 +167,8 @@ void Exchanges::read_claim(Rows& rows, std::vector<Claim>& claims) {
   seqs_[claim.job] = rows.i64(kN);
 }
 
-Exchanged Exchanges::run(Connection& db, Duration shift, Session session, std::span<const Settlement> settlements,
-                         const ClaimRequest& want) {
+Exchanged Exchanges::run(Connection& db, Duration shift, Session session,
+                         std::span<const Settlement> settlements, const ClaimRequest& want) {
   const Columns columns(settlements);
   Marks::Start start;
   std::vector<std::optional<std::int64_t>> seqs;
@@ -161,10 +177,11 @@ Exchanged Exchanges::run(Connection& db, Duration shift, Session session, std::s
     start = marks_.start();
     seqs = seqs_of(settlements);
   }
-  Rows rows = db.query(kExchange, shift, session.id, columns.jobs, seqs, columns.tokens, columns.what, columns.results,
-                       columns.after, columns.codes, columns.messages, columns.natives, columns.logs, columns.cpu,
-                       columns.memory, columns.read, columns.written, columns.fan_outs, want.slots, want.all_slots,
-                       want.most_jobs, want.queues, want.tags, start.lanes, start.ranks);
+  Rows rows =
+      db.query(kExchange, shift, session.id, columns.jobs, seqs, columns.tokens, columns.what,
+               columns.results, columns.after, columns.codes, columns.messages, columns.natives, columns.logs,
+               columns.cpu, columns.memory, columns.read, columns.written, columns.fan_outs, want.slots,
+               want.all_slots, want.most_jobs, want.queues, want.tags, start.lanes, start.ranks);
   Exchanged exchanged;
   exchanged.exchange.settled.resize(settlements.size());
   std::unordered_map<std::int64_t, std::size_t> of_seq;  // claims with children

@@ -1,4 +1,5 @@
-// Exchanges: how settlements and claims travel to spool.exchange() and back, and what the handle remembers between them.
+// Exchanges: how settlements and claims travel to spool.exchange() and back, and what the handle remembers
+// between them.
 //
 // Thread-safe; what is remembered are hints, and may be wrong.
 #pragma once
@@ -27,11 +28,11 @@ class Exchanges {
                               std::span<const Settlement> settlements, const ClaimRequest& want);
 
  private:
-  // Where a claim begins in its lanes. Rows that were claimed stay in the index until they are vacuumed, which a long
-  // transaction elsewhere may hold back for hours: so a claim does not begin at the head of the line when that has
-  // been slow, but a little before the last rank that was claimed. What came in behind that place (a commit that was
-  // late, a job that was given back) is found by the claims that do begin at the head: all while it is quick, and
-  // otherwise so many that they take a hundredth of the time.
+  // Where a claim begins in its lanes. Rows that were claimed stay in the index until they are vacuumed,
+  // which a long transaction elsewhere may hold back for hours: so a claim does not begin at the head of the
+  // line when that has been slow, but a little before the last rank that was claimed. What came in behind
+  // that place (a commit that was late, a job that was given back) is found by the claims that do begin at
+  // the head: all while it is quick, and otherwise so many that they take a hundredth of the time.
   class Marks {
    public:
     struct Start {

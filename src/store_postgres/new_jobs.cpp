@@ -10,7 +10,8 @@ constexpr const char* kInsertPlain =
     "SELECT spool.insert_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 // Both are read from one row each: the lanes are known when the last job is in.
 constexpr const char* kInsert =
-    "WITH added AS MATERIALIZED (SELECT * FROM spool.insert($1, $2)) SELECT a.id, a.existed, a.code, a.message,"
+    "WITH added AS MATERIALIZED (SELECT * FROM spool.insert($1, $2)) SELECT a.id, a.existed, a.code, "
+    "a.message,"
     " (SELECT spool.woken() FROM (SELECT count(*) FROM added) all_of_them) FROM added a";
 
 template <class T>
@@ -52,8 +53,8 @@ std::vector<Result<Inserted>> insert_plain(Connection& db, LaneNumbers& lanes, D
     optionals.push_back(job.optional);
   }
   if (ids.empty()) return results;
-  Rows row = db.query(kInsertPlain, shift, ids, kinds, names, owners, lane_numbers, args, labels, most_attempts, timeouts,
-                      weights, optionals);
+  Rows row = db.query(kInsertPlain, shift, ids, kinds, names, owners, lane_numbers, args, labels,
+                      most_attempts, timeouts, weights, optionals);
   if (row.next())
     for (const std::int64_t lane : row.i64s(0)) woken.push_back(static_cast<int>(lane));
   return results;
@@ -102,8 +103,8 @@ Json to_new_job(const Draft& draft) {
 }
 
 bool is_plain(const NewJob& job) {
-  return job.id.is_nil() && !job.parent && job.needs.empty() && job.unique_key.empty() && !job.deadline && !job.held &&
-         job.delay == Duration(0);
+  return job.id.is_nil() && !job.parent && job.needs.empty() && job.unique_key.empty() && !job.deadline &&
+         !job.held && job.delay == Duration(0);
 }
 
 std::vector<Result<Inserted>> insert_jobs(Connection& db, LaneNumbers& lanes, Duration shift,

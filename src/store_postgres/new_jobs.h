@@ -31,8 +31,10 @@ class LaneNumbers {
 // Nothing hangs on it but itself: spool.insert_plain() takes it.
 [[nodiscard]] bool is_plain(const NewJob& job);
 
-// Inserts and returns one result a job, in order; lanes in which something became available are added to `woken`.
+// Inserts and returns one result a job, in order; lanes in which something became available are added to
+// `woken`.
 [[nodiscard]] std::vector<Result<Inserted>> insert_jobs(Connection& db, LaneNumbers& lanes, Duration shift,
-                                                        std::span<const Draft> drafts, std::vector<int>& woken);
+                                                        std::span<const Draft> drafts,
+                                                        std::vector<int>& woken);
 
 }  // namespace spool::postgres

@@ -87,11 +87,11 @@ struct ReportColumns {
   static std::optional<Error> complaint(const std::optional<std::string>& detail,
                                         const std::optional<std::string>& checkpoint) {
     if (checkpoint && checkpoint->size() > kMostCheckpointBytes)
-      return Error{Code::kLimitExceeded,
-                   fmt::format("a checkpoint of {} bytes: the most is {}", checkpoint->size(), kMostCheckpointBytes)};
+      return Error{Code::kLimitExceeded, fmt::format("a checkpoint of {} bytes: the most is {}",
+                                                     checkpoint->size(), kMostCheckpointBytes)};
     if (detail && detail->size() > kMostDetailBytes)
-      return Error{Code::kLimitExceeded,
-                   fmt::format("a progress detail of {} bytes: the most is {}", detail->size(), kMostDetailBytes)};
+      return Error{Code::kLimitExceeded, fmt::format("a progress detail of {} bytes: the most is {}",
+                                                     detail->size(), kMostDetailBytes)};
     return std::nullopt;
   }
 };
@@ -105,8 +105,8 @@ class PostgresStore final : public Store {
     if (worker.lease <= Duration(0)) return fail(Code::kInvalidArgument, "a lease is longer than nothing");
     const Session session{Uuid::v7()};
     SPOOL_TRY(change([&](Connection& db) {
-      db.run(kOpenSession, shift(), session.id, worker.host, worker.pid, worker.version, worker.slots, worker.tags,
-             worker.lease);
+      db.run(kOpenSession, shift(), session.id, worker.host, worker.pid, worker.version, worker.slots,
+             worker.tags, worker.lease);
       return std::vector<int>();
     }));
     return session;
@@ -158,8 +158,8 @@ class PostgresStore final : public Store {
     return guarded([&] {
       return write(pool_, [&](Connection& db) {
         std::vector<Result<bool>> results;
-        Rows rows = db.query(kReport, shift(), columns.jobs, columns.tokens, columns.fractions, columns.details,
-                             columns.checkpoints);
+        Rows rows = db.query(kReport, shift(), columns.jobs, columns.tokens, columns.fractions,
+                             columns.details, columns.checkpoints);
         while (rows.next()) {
           const auto& refused = columns.refused[results.size()];
           if (!rows.null(0))
@@ -239,7 +239,8 @@ class PostgresStore final : public Store {
  private:
   [[nodiscard]] Duration shift() const { return Duration(shift_.load()); }
 
-  // One transaction, which says in which lanes something became available; waiters hear of it after its commit.
+  // One transaction, which says in which lanes something became available; waiters hear of it after its
+  // commit.
   template <class Work>
   Result<void> change(Work&& work) {
     SPOOL_ASSIGN(const std::vector<int> woken, guarded([&] { return write(pool_, work); }));

@@ -10,43 +10,52 @@ namespace spool::postgres {
 namespace {
 
 // All joins by primary key, outcome by outcome_of_job, needs by need_of_job, failures by failure_of_job.
-#define SPOOL_JOBS                                                                                               \
-  "SELECT j.id, up.id, coalesce(top.id, j.id), j.kind, j.name, j.owner, a.queue, j.unique_key, j.args, j.labels," \
-  " a.priority, a.slots, a.tags, s.state, coalesce(l.phase, ''), coalesce(r.attempt, o.attempt, l.attempts, 0),"  \
-  " j.most_attempts, coalesce(l.rescues, 0), coalesce(l.stop, 0) = 1, j.timeout, coalesce(l.deadline, j.deadline)," \
-  " j.weight, j.optional, coalesce(l.progress, 0), l.detail, k.value, o.result, w.host || ':' || w.pid,"          \
-  " coalesce(r.token, o.token), coalesce(l.cpu, 0) + coalesce(o.cpu, 0),"                                         \
-  " greatest(coalesce(l.memory, 0), coalesce(o.memory, 0)),"                                                      \
-  " coalesce(l.bytes_read, 0) + coalesce(o.bytes_read, 0),"                                                       \
-  " coalesce(l.bytes_written, 0) + coalesce(o.bytes_written, 0), j.created,"                                      \
-  " CASE WHEN p.state = 2 THEN p.due ELSE coalesce(l.ready, j.created + j.delay) END,"                            \
-  " coalesce(r.claimed, o.claimed), o.at,"                                                                        \
-  " (SELECT json_agg(json_build_array(x.id, n.ignore_failure) ORDER BY n.needed)"                                 \
-  "  FROM spool.need n JOIN spool.job x ON x.seq = n.needed WHERE n.job = j.seq),"                                \
-  " (SELECT json_agg(json_build_array(f.attempt, f.code, f.message, f.native, f.worker, f.began, f.ended, f.log," \
-  "                                   f.cpu, f.memory, f.bytes_read, f.bytes_written) ORDER BY f.n)"              \
-  "  FROM spool.failure f WHERE f.seq = j.seq)"                                                                   \
-  " FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq"                \
-  " LEFT JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.parked p ON p.seq = j.seq"                         \
-  " LEFT JOIN spool.outcome o ON o.seq = j.seq AND NOT o.superseded"                                              \
-  " LEFT JOIN spool.checkpoint k ON k.seq = j.seq LEFT JOIN spool.session w ON w.session = r.session"             \
-  " LEFT JOIN spool.job up ON up.seq = j.parent LEFT JOIN spool.job top ON top.seq = j.root"                      \
-  " CROSS JOIN LATERAL (SELECT CASE WHEN r.seq IS NOT NULL THEN 4 WHEN p.seq IS NOT NULL THEN p.state"            \
-  "   WHEN o.n IS NOT NULL THEN o.state ELSE 3 END AS state) s"                                                   \
+#define SPOOL_JOBS                                                                                          \
+  "SELECT j.id, up.id, coalesce(top.id, j.id), j.kind, j.name, j.owner, a.queue, j.unique_key, j.args, "    \
+  "j.labels,"                                                                                               \
+  " a.priority, a.slots, a.tags, s.state, coalesce(l.phase, ''), coalesce(r.attempt, o.attempt, "           \
+  "l.attempts, 0),"                                                                                         \
+  " j.most_attempts, coalesce(l.rescues, 0), coalesce(l.stop, 0) = 1, j.timeout, coalesce(l.deadline, "     \
+  "j.deadline),"                                                                                            \
+  " j.weight, j.optional, coalesce(l.progress, 0), l.detail, k.value, o.result, w.host || ':' || w.pid,"    \
+  " coalesce(r.token, o.token), coalesce(l.cpu, 0) + coalesce(o.cpu, 0),"                                   \
+  " greatest(coalesce(l.memory, 0), coalesce(o.memory, 0)),"                                                \
+  " coalesce(l.bytes_read, 0) + coalesce(o.bytes_read, 0),"                                                 \
+  " coalesce(l.bytes_written, 0) + coalesce(o.bytes_written, 0), j.created,"                                \
+  " CASE WHEN p.state = 2 THEN p.due ELSE coalesce(l.ready, j.created + j.delay) END,"                      \
+  " coalesce(r.claimed, o.claimed), o.at,"                                                                  \
+  " (SELECT json_agg(json_build_array(x.id, n.ignore_failure) ORDER BY n.needed)"                           \
+  "  FROM spool.need n JOIN spool.job x ON x.seq = n.needed WHERE n.job = j.seq),"                          \
+  " (SELECT json_agg(json_build_array(f.attempt, f.code, f.message, f.native, f.worker, f.began, f.ended, " \
+  "f.log,"                                                                                                  \
+  "                                   f.cpu, f.memory, f.bytes_read, f.bytes_written) ORDER BY f.n)"        \
+  "  FROM spool.failure f WHERE f.seq = j.seq)"                                                             \
+  " FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq"          \
+  " LEFT JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.parked p ON p.seq = j.seq"                   \
+  " LEFT JOIN spool.outcome o ON o.seq = j.seq AND NOT o.superseded"                                        \
+  " LEFT JOIN spool.checkpoint k ON k.seq = j.seq LEFT JOIN spool.session w ON w.session = r.session"       \
+  " LEFT JOIN spool.job up ON up.seq = j.parent LEFT JOIN spool.job top ON top.seq = j.root"                \
+  " CROSS JOIN LATERAL (SELECT CASE WHEN r.seq IS NOT NULL THEN 4 WHEN p.seq IS NOT NULL THEN p.state"      \
+  "   WHEN o.n IS NOT NULL THEN o.state ELSE 3 END AS state) s"                                             \
   " WHERE NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = j.seq)"
 constexpr const char* kGet = SPOOL_JOBS " AND j.id = $1";
 constexpr const char* kSeqOf = "SELECT seq FROM spool.job WHERE id = $1";
 constexpr const char* kOutcomes =  // the primary key is the order
-    "SELECT o.n, j.id, coalesce(top.id, j.id), o.state, o.at FROM spool.outcome o JOIN spool.job j ON j.seq = o.seq"
-    " LEFT JOIN spool.job top ON top.seq = j.root WHERE o.n > $1 AND o.n < spool.log_end() ORDER BY o.n LIMIT $2";
+    "SELECT o.n, j.id, coalesce(top.id, j.id), o.state, o.at FROM spool.outcome o JOIN spool.job j ON j.seq "
+    "= o.seq"
+    " LEFT JOIN spool.job top ON top.seq = j.root WHERE o.n > $1 AND o.n < spool.log_end() ORDER BY o.n "
+    "LIMIT $2";
 constexpr const char* kSessions =
     "SELECT s.id, s.host, s.pid, s.version, s.slots, s.tags, s.lease, s.expires,"
-    " (SELECT count(*) FROM spool.running r WHERE r.session = s.session) FROM spool.session s ORDER BY s.session";
+    " (SELECT count(*) FROM spool.running r WHERE r.session = s.session) FROM spool.session s ORDER BY "
+    "s.session";
 constexpr const char* kPurged =  // the first ones by primary key
     "SELECT id, root, name, outputs FROM spool.purged ORDER BY id LIMIT $1";
 constexpr const char* kCounts =
-    "SELECT a.queue, x.state, sum(x.n)::bigint FROM (SELECT lane, 3 AS state, count(*) AS n FROM spool.ready GROUP BY 1"
-    " UNION ALL SELECT j.lane, p.state, count(*) FROM spool.parked p JOIN spool.job j ON j.seq = p.seq GROUP BY 1, 2"
+    "SELECT a.queue, x.state, sum(x.n)::bigint FROM (SELECT lane, 3 AS state, count(*) AS n FROM spool.ready "
+    "GROUP BY 1"
+    " UNION ALL SELECT j.lane, p.state, count(*) FROM spool.parked p JOIN spool.job j ON j.seq = p.seq GROUP "
+    "BY 1, 2"
     " UNION ALL SELECT j.lane, 4, count(*) FROM spool.running r JOIN spool.job j ON j.seq = r.seq GROUP BY 1"
     " UNION ALL SELECT j.lane, o.state, count(*) FROM spool.outcome o JOIN spool.job j ON j.seq = o.seq"
     " WHERE NOT o.superseded GROUP BY 1, 2) x JOIN spool.lane a ON a.lane = x.lane GROUP BY 1, 2 ORDER BY 1";
@@ -80,7 +89,8 @@ Job job_of(const Rows& row) {
   job.id = row.uuid(++at);
   if (!row.null(++at)) job.parent = row.uuid(at);
   job.root = row.uuid(++at);
-  for (std::string* text : {&job.kind, &job.name, &job.owner, &job.queue, &job.unique_key}) *text = row.text(++at);
+  for (std::string* text : {&job.kind, &job.name, &job.owner, &job.queue, &job.unique_key})
+    *text = row.text(++at);
   job.args = json_of(row.view(++at));
   ++at;
   job.labels = row.null(at) ? Json::object() : json_of(row.view(at));
@@ -130,7 +140,8 @@ std::vector<Job> Reader::list(const JobFilter& filter) {
     return row.next() ? row.i64(0) : -1;
   };
   const std::int64_t root = seq_of(filter.root), parent = seq_of(filter.parent), after = seq_of(filter.after);
-  if (after < 0) refuse(Code::kNotFound, fmt::format("list: the job {} of the cursor is gone", filter.after->text()));
+  if (after < 0)
+    refuse(Code::kNotFound, fmt::format("list: the job {} of the cursor is gone", filter.after->text()));
   std::string sql = SPOOL_JOBS;
   Parameters values;
   // Only conditions that are used: the planner sees which index fits.
@@ -164,7 +175,8 @@ std::vector<OutcomeRecord> Reader::outcomes_since(std::int64_t sequence, int mos
   std::vector<OutcomeRecord> records;
   Rows rows = db_.query(kOutcomes, sequence, most);
   while (rows.next())
-    records.push_back({rows.i64(0), rows.uuid(1), rows.uuid(2), static_cast<State>(rows.i32(3)), rows.time(4)});
+    records.push_back(
+        {rows.i64(0), rows.uuid(1), rows.uuid(2), static_cast<State>(rows.i32(3)), rows.time(4)});
   return records;
 }
 

@@ -1,7 +1,6 @@
 // How attempts end, and that only the one that holds the token may say so.
-#include <limits>
-
 #include <algorithm>
+#include <limits>
 
 #include "contract/store_contract.h"
 

@@ -26,18 +26,21 @@ bool caught_by_the_model(const std::string& difference) {
 }
 
 TEST(PostgresModel, CatchesAStoreThatRunsAParentAgainAfterItsEnd) {
-  const std::string difference = difference_with(
-      "outcome", "INSERT",
-      "IF new.state = 5 AND EXISTS (SELECT 1 FROM spool.job WHERE parent = new.seq) THEN INSERT INTO spool.ready"
-      " SELECT lane, created, seq, false FROM spool.job WHERE seq = new.seq; END IF");
+  const std::string difference =
+      difference_with("outcome", "INSERT",
+                      "IF new.state = 5 AND EXISTS (SELECT 1 FROM spool.job WHERE parent = new.seq) THEN "
+                      "INSERT INTO spool.ready"
+                      " SELECT lane, created, seq, false FROM spool.job WHERE seq = new.seq; END IF");
   EXPECT_TRUE(caught_by_the_model(difference)) << difference;
 }
 
 TEST(PostgresModel, CatchesAStoreThatLosesAWakeUp) {
-  const std::string difference = difference_with(
-      "parked", "INSERT",
-      "IF new.state = 1 AND new.seq % 5 = 0 THEN UPDATE spool.parked SET open = open + 1 WHERE seq = new.seq; END IF");
-  EXPECT_TRUE(caught_by_the_model(difference) || difference.find("is left waiting") != std::string::npos) << difference;
+  const std::string difference =
+      difference_with("parked", "INSERT",
+                      "IF new.state = 1 AND new.seq % 5 = 0 THEN UPDATE spool.parked SET open = open + 1 "
+                      "WHERE seq = new.seq; END IF");
+  EXPECT_TRUE(caught_by_the_model(difference) || difference.find("is left waiting") != std::string::npos)
+      << difference;
 }
 
 }  // namespace
