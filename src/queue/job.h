@@ -30,7 +30,7 @@ struct Need {
   bool ignore_failure = false;  // optional: true in a pipeline
 };
 
-// A child of a fan-out has its parent's owner, queue, priority and tags, whatever stands here.
+// A child of a fan-out has its parent's owner, queue, priority, tags and limit key, whatever stands here.
 struct NewJob {
   Uuid id;  // nil: the store makes a UUIDv7
   std::string kind;
@@ -49,6 +49,7 @@ struct NewJob {
   std::optional<Duration> timeout;   // of one attempt
   std::optional<Duration> deadline;  // of the tree below it, from its insertion
   std::string unique_key;            // per owner and kind, held until the job ends; empty: none
+  std::string limit_key;             // what limits of keys go by (queue/limit.h); empty: none
   double weight = 1;                 // its share of its parent's progress
   bool optional = false;             // its failure does not fail its parent
   Json labels = Json::object();
@@ -76,7 +77,7 @@ struct Job {
   Uuid id;
   std::optional<Uuid> parent;
   Uuid root;
-  std::string kind, name, owner, queue, unique_key;
+  std::string kind, name, owner, queue, unique_key, limit_key;
   Json args, labels;
   int priority = 0;
   int slots = 1;
@@ -84,8 +85,9 @@ struct Job {
   std::vector<Need> needs;
 
   State state = State::kCreated;
-  std::string phase;  // "" at first; FanOut names the next one
-  int attempts = 0;   // begun and charged, in this phase
+  bool limited = false;  // waiting for nothing but a place of a limit
+  std::string phase;     // "" at first; FanOut names the next one
+  int attempts = 0;      // begun and charged, in this phase
   int most_attempts = 3;
   int rescues = 0;
   bool cancel_requested = false;

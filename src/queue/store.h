@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "queue/job.h"
+#include "queue/limit.h"
+#include "queue/schedule.h"
 
 namespace spool {
 
@@ -81,23 +83,43 @@ struct OutcomeRecord {
   Time at{};
 };
 
+struct RunningJob {
+  Uuid job;
+  std::string kind, name;
+  int slots = 1;
+  Time claimed{};
+};
+
 struct SessionInfo {
   Session session;
   WorkerInfo worker;
   Time expires{};
-  int running = 0;
+  std::vector<RunningJob> running;  // in the order of insertion
 };
 
+// A queue that has jobs, or is paused.
 struct QueueCounts {
   std::string queue;
+  bool paused = false;
   std::int64_t counts[kStateCount] = {};
+  std::int64_t limited = 0;          // of the waiting ones: those that wait for a limit (Job::limited)
+  std::optional<Time> oldest_ready;  // Job::ready of the first in line; of several lines the oldest
+};
+
+// What of ended trees goes: those that ended longer than `age` ago, and of each queue all but the `keep` that
+// ended last. One of them at least; with both, what either says. A tree is in the queue of its root.
+struct PruneRules {
+  std::string queue;  // empty: each queue, for itself
+  std::optional<Duration> age;
+  std::optional<std::int64_t> keep;
+  bool with_outputs = false;  // as of a removed job: what it published goes too
 };
 
 // A job that is gone, but for its objects.
 struct PurgedJob {
   Uuid id, root;
   std::string name;
-  bool with_outputs = false;  // removed: what it published goes too; pruned: that stays
+  bool with_outputs = false;  // what it published goes too: of removed jobs, of pruned ones when asked
 };
 
 inline constexpr int kMostRescued = 1000;
@@ -131,6 +153,32 @@ class Store {
   virtual Result<void> remove(
       Uuid job) = 0;  // cancels, hides, purges when the last attempt is gone; idempotent
 
+  // Nothing of a paused queue is claimed; all else goes on. Both are idempotent, and need no job of that
+  // queue. Errors of what takes a queue's name: kInvalidArgument.
+  virtual Result<void> pause_queue(const std::string& queue) = 0;
+  virtual Result<void> resume_queue(const std::string& queue) = 0;
+  // Cancels trees whose root is in that queue and lives, and of which nothing has begun: no job of it runs,
+  // or has attempts, rescues or a phase. At most so many trees, the oldest first; returns how many: fewer
+  // than `most` says that all is done.
+  virtual Result<int> clear_queue(const std::string& queue, int most) = 0;
+
+  // See queue/limit.h. A limit of the same scope and name is replaced. Errors: kInvalidArgument.
+  virtual Result<void> set_limit(const Limit& limit) = 0;
+  virtual Result<void> remove_limit(LimitScope scope, const std::string& name) = 0;  // kNotFound
+  virtual Result<std::vector<LimitUse>> limits() = 0;                                // by scope and name
+
+  // A schedule of the same name is replaced, `next` and all. Errors: kInvalidArgument, also where insert
+  // would refuse the job by itself. Cron expression and zone are the caller's to check.
+  virtual Result<void> put_schedule(const Schedule& schedule) = 0;
+  virtual Result<void> pause_schedule(const std::string& name, bool paused) = 0;  // kNotFound
+  virtual Result<void> remove_schedule(const std::string& name) = 0;              // kNotFound
+  virtual Result<std::vector<Schedule>> schedules() = 0;                          // by name
+  // Moves a schedule from `expected` to `next` and inserts the jobs of what passed, in one commit. True for
+  // the one caller who finds `expected` there; false, and nothing has changed, for all others, when the
+  // schedule is gone, and when it is paused and there are jobs. An error of a job (insert's) is the call's.
+  virtual Result<bool> tick(const std::string& schedule, Time expected, Time next,
+                            std::span<const NewJob> jobs) = 0;
+
   virtual Result<Job> get(Uuid job) = 0;
   // In the order of insertion.
   virtual Result<std::vector<Job>> list(const JobFilter& filter) = 0;
@@ -142,9 +190,9 @@ class Store {
   // removed trees. Every worker calls it now and then; returns how many jobs it changed. It ends its turn
   // soon after `most`, for leases are renewed beside it: then there may be more to do.
   virtual Result<int> rescue(int most = kMostRescued) = 0;
-  // Forgets trees that ended longer than `age` ago, at most so many jobs; returns how many went. A tree of
-  // which a part is gone is not seen any more.
-  virtual Result<int> prune(Duration age, int most) = 0;
+  // Forgets ended trees by those rules, at most so many jobs; returns how many went. A tree of which a part
+  // is gone is not seen any more. Errors: kInvalidArgument (no rule, or less than nothing).
+  virtual Result<int> prune(const PruneRules& rules, int most) = 0;
   // Jobs that were purged, by either way, and whose objects are still there: known until forget_purged() says
   // that they are gone. Their ids are taken (kConflict) until then.
   virtual Result<std::vector<PurgedJob>> purged(int most) = 0;

@@ -1,0 +1,58 @@
+// Limits: how many jobs of a queue, or of a key (NewJob::limit_key), run at once, and how many start in a
+// period. Set by an operator, across all workers of a store. Plain values; no thread-safety of their own.
+//
+// A job that becomes available takes a place of each limit that applies to it (at most two: its queue's and
+// its key's), and gives it back when it leaves available and running in whatever way. While one of them has
+// no place, the job is `waiting` (Job::limited) and holds none. Rules for a store, which the reference model
+// says in code:
+//   - Places are given out last before a claim, and last in every commit: all limited jobs are looked at in
+//     the order of rank (then insertion), and each whose limits all have a place becomes available at its
+//     rank.
+//   - A limit has a place when fewer than `concurrency` jobs hold one, and when its rate lets one more start.
+//   - The rate is GCRA on starts, which are claims: `next` is when one may start if nothing was saved up. A
+//     start moves it to max(next, now) + period / count (rounded up). With n jobs available, and not started,
+//     one more place is there when max(next, now) + n * period / count <= now + (burst - 1) * period / count.
+//     Who is given back unstarted has cost nothing; who is rescued, released or tried again starts again.
+//   - When a limit is set, changed or removed, what holds to it is counted anew: what runs keeps its place,
+//     what is available goes back into the line. `next` is kept while a rate stays.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+
+namespace spool {
+
+enum class LimitScope { kQueue = 0, kKey = 1 };
+
+// `count` starts in `period`, evenly spread; `burst` of them at once when nothing started for a while.
+struct Rate {
+  int count = 1;                            // 1..1,000,000
+  Duration period = std::chrono::hours(0);  // 1 us .. 1 year, and at least 1 us for each start
+  int burst = 1;                            // 1..1,000,000
+
+  bool operator==(const Rate&) const = default;
+};
+
+// One at least of concurrency and rate. `name` is a queue or key; with a * at its end, each queue or key that
+// begins so has such a limit of its own. Of several that fit the longest counts, and one without * before
+// them all.
+struct Limit {
+  LimitScope scope = LimitScope::kKey;
+  std::string name;
+  std::optional<int> concurrency;  // 0: none at all
+  std::optional<Rate> rate;
+
+  bool operator==(const Limit&) const = default;
+};
+
+// How it stands; over all its queues or keys.
+struct LimitUse {
+  Limit limit;
+  std::int64_t taken = 0;    // jobs that hold a place: available and running
+  std::int64_t waiting = 0;  // live jobs that it keeps back
+};
+
+}  // namespace spool
