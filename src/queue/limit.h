@@ -17,9 +17,13 @@
 //     what is available goes back into the line. `next` is kept while a rate stays.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 
@@ -29,9 +33,9 @@ enum class LimitScope { kQueue = 0, kKey = 1 };
 
 // `count` starts in `period`, evenly spread; `burst` of them at once when nothing started for a while.
 struct Rate {
-  int count = 1;                            // 1..1,000,000
-  Duration period = std::chrono::hours(0);  // 1 us .. 1 year, and at least 1 us for each start
-  int burst = 1;                            // 1..1,000,000
+  int count = 1;                              // 1..1,000,000
+  Duration period = std::chrono::seconds(1);  // 1 us .. 1 year
+  int burst = 1;                              // 1..1,000,000, and in less than 100 years
 
   bool operator==(const Rate&) const = default;
 };
@@ -52,7 +56,33 @@ struct Limit {
 struct LimitUse {
   Limit limit;
   std::int64_t taken = 0;    // jobs that hold a place: available and running
-  std::int64_t waiting = 0;  // live jobs that it keeps back
+  std::int64_t waiting = 0;  // limited jobs that it applies to
+};
+
+// What is wrong with a limit, in words; empty: nothing.
+[[nodiscard]] std::string complaint(const Limit& limit);
+
+// GCRA, as above. `next`: of the rate's clock.
+[[nodiscard]] Duration spacing(const Rate& rate);  // between two starts
+[[nodiscard]] Time after_start(const Rate& rate, Time next, Time now);
+// When there is a place for one more, beside `available` that have one and did not start; Time::max(): not
+// before one of them starts or gives up.
+[[nodiscard]] Time opens(const Rate& rate, Time next, std::int64_t available);
+
+// All limits of a store, to be asked for the one that applies.
+class LimitBook {
+ public:
+  LimitBook() = default;
+  explicit LimitBook(std::vector<Limit> limits);
+
+  [[nodiscard]] bool empty() const { return empty_; }
+  // nullptr: none. Valid as long as the book.
+  [[nodiscard]] const Limit* find(LimitScope scope, std::string_view name) const;
+
+ private:
+  bool empty_ = true;
+  std::array<std::map<std::string, Limit, std::less<>>, 2> exact_;  // of each scope
+  std::vector<Limit> beginnings_;                                   // the longest first
 };
 
 }  // namespace spool

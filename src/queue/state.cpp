@@ -22,6 +22,7 @@ constexpr std::array kTable = {
     Transition{kCreated, Event::kCancel, kCancelled, ""},
 
     Transition{kWaiting, Event::kNeedsEnded, kAvailable, "scheduled while its time has not come"},
+    Transition{kWaiting, Event::kAdmit, kAvailable, "it waited for nothing but a limit"},
     Transition{kWaiting, Event::kNeedFailed, kFailed, ""},
     Transition{kWaiting, Event::kFail, kFailed, "a child failed, or its deadline passed"},
     Transition{kWaiting, Event::kCancel, kCancelled, "after the last of its children has ended"},
@@ -32,6 +33,7 @@ constexpr std::array kTable = {
     Transition{kScheduled, Event::kCancel, kCancelled, ""},
 
     Transition{kAvailable, Event::kClaim, kRunning, ""},
+    Transition{kAvailable, Event::kLimit, kWaiting, "a limit was set that has no place for it"},
     Transition{kAvailable, Event::kFanOut, kWaiting, "children were inserted below it"},
     Transition{kAvailable, Event::kFail, kFailed, "its deadline passed"},
     Transition{kAvailable, Event::kCancel, kCancelled, ""},
@@ -76,6 +78,10 @@ std::string_view name(Event event) {
       return "need_failed";
     case Event::kTimeCame:
       return "time_came";
+    case Event::kLimit:
+      return "limit";
+    case Event::kAdmit:
+      return "admit";
     case Event::kClaim:
       return "claim";
     case Event::kSucceed:

@@ -9,7 +9,7 @@ namespace spool {
 
 enum class State {
   kCreated,    // accepted, held until its owner starts it
-  kWaiting,    // has unfinished needs: earlier steps, or its own children
+  kWaiting,    // has unfinished needs (earlier steps, or its own children), or a limit has no place for it
   kScheduled,  // its time has not come
   kAvailable,  // may be claimed
   kRunning,    // one attempt runs, under a token
@@ -24,6 +24,8 @@ enum class Event {
   kNeedsEnded,  // the last need ended well, or all children ended
   kNeedFailed,  // a need with on_failure: fail ended badly
   kTimeCame,
+  kLimit,  // a limit was set that has no place for it
+  kAdmit,  // its limits have a place for it
   kClaim,
   kSucceed,
   kFanOut,

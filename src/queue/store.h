@@ -158,8 +158,8 @@ class Store {
   virtual Result<void> pause_queue(const std::string& queue) = 0;
   virtual Result<void> resume_queue(const std::string& queue) = 0;
   // Cancels trees whose root is in that queue and lives, and of which nothing has begun: no job of it runs,
-  // or has attempts, rescues or a phase. At most so many trees, the oldest first; returns how many: fewer
-  // than `most` says that all is done.
+  // or has attempts, rescues or a phase. At most so many trees; returns how many: fewer than `most` says that
+  // all is done.
   virtual Result<int> clear_queue(const std::string& queue, int most) = 0;
 
   // See queue/limit.h. A limit of the same scope and name is replaced. Errors: kInvalidArgument.
