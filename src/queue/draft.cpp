@@ -13,11 +13,6 @@ namespace {
 
 constexpr Duration kLongest = std::chrono::hours(24 * 365 * 100);
 
-bool is_word(std::string_view text, std::size_t most) {
-  return !text.empty() && text.size() <= most && is_utf8_text(text) &&
-         std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
-}
-
 // What is wrong with a job, in words; empty: nothing.
 std::string complaint(const NewJob& job) {
   if (!is_word(job.kind, 200))
@@ -30,6 +25,8 @@ std::string complaint(const NewJob& job) {
   if (!is_utf8_text(job.name)) return "name: not UTF-8, or a NUL is in it";
   if (!is_utf8_text(job.owner)) return "owner: not UTF-8, or a NUL is in it";
   if (!is_utf8_text(job.unique_key)) return "unique_key: not UTF-8, or a NUL is in it";
+  if (!job.limit_key.empty() && !is_word(job.limit_key, 200))
+    return "limit_key: longer than 200 bytes, not UTF-8 or with control characters";
   if (job.slots < 1) return fmt::format("slots: {} is less than 1", job.slots);
   if (std::abs(job.priority) > 1000)
     return fmt::format("priority: {} is not within -1000 and 1000", job.priority);
@@ -45,6 +42,11 @@ std::string complaint(const NewJob& job) {
 }
 
 }  // namespace
+
+bool is_word(std::string_view text, std::size_t most) {
+  return !text.empty() && text.size() <= most && is_utf8_text(text) &&
+         std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+}
 
 Draft draft(const NewJob& job) {
   Draft made{&job, to_text(job.args), job.labels.empty() ? std::string() : to_text(job.labels), {}};

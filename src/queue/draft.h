@@ -19,6 +19,8 @@ struct Draft {
   std::optional<Error> error;
 };
 [[nodiscard]] Draft draft(const NewJob& job);
+// Whether a kind, a queue or the like may be called so: UTF-8 without control characters.
+[[nodiscard]] bool is_word(std::string_view text, std::size_t most);
 
 // Tags as one text, and back: sorted, unique, one a line.
 [[nodiscard]] std::string join_tags(std::vector<std::string> tags);

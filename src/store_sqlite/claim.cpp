@@ -111,6 +111,7 @@ std::vector<Claim> Claimer::claim(std::int64_t session, const ClaimRequest& want
     for (const Picked& job : picked) claims.push_back(take(job));
   }
   run(session, claims);
+  life_.started(seqs_);
   return claims;
 }
 

@@ -10,7 +10,7 @@ namespace spool::sqlite {
 
 class Claimer {
  public:
-  Claimer(LifeCycle& life, Lanes& lanes) : db_(life.db()), lanes_(lanes), now_(life.now()) {}
+  Claimer(LifeCycle& life, Lanes& lanes) : life_(life), db_(life.db()), lanes_(lanes), now_(life.now()) {}
 
   // In the order of rank over all lanes that are open to the worker. A job at the head that does not fit the
   // free slots keeps them for itself: nothing behind it is claimed.
@@ -36,6 +36,7 @@ class Claimer {
   void run(std::int64_t session, const std::vector<Claim>& claims);
   [[nodiscard]] std::vector<ChildResult> children_of(Seq seq);
 
+  LifeCycle& life_;
   Database& db_;
   Lanes& lanes_;
   Time now_;

@@ -10,12 +10,12 @@ namespace {
 constexpr const char* kAddJob =
     "INSERT INTO job (id, parent, root, kind, name, owner, lane, priority, args, labels, most_attempts, "
     "timeout,"
-    " deadline, deadline_asked, unique_key, weight, optional, held, delay, created)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+    " deadline, deadline_asked, unique_key, weight, optional, held, delay, created, limit_key)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"
     " ON CONFLICT (id) DO NOTHING";
 constexpr const char* kParent =
-    "SELECT j.seq, coalesce(j.root, j.seq), coalesce(l.deadline, j.deadline), j.owner, j.lane, j.priority "
-    "FROM job j"
+    "SELECT j.seq, coalesce(j.root, j.seq), coalesce(l.deadline, j.deadline), j.owner, j.lane, j.priority,"
+    " j.limit_key FROM job j"
     " LEFT JOIN life l ON l.seq = j.seq WHERE j.seq = ?1";
 constexpr const char* kNeeded =
     "SELECT j.seq, j.parent FROM job j WHERE j.id = ?1"
@@ -33,7 +33,8 @@ constexpr const char* kSame =
     "j.args = ?7"
     " AND j.labels IS ?8 AND j.most_attempts = ?9 AND j.timeout IS ?10 AND j.deadline_asked IS ?11"
     " AND j.unique_key IS ?12 AND j.weight = ?13 AND j.optional = ?14 AND j.held = ?15 AND j.delay = ?16"
-    " AND j.parent IS ?17, EXISTS (SELECT 1 FROM hidden h WHERE h.seq = j.seq) FROM job j WHERE j.id = ?1";
+    " AND j.parent IS ?17 AND j.limit_key IS ?18, EXISTS (SELECT 1 FROM hidden h WHERE h.seq = j.seq) FROM "
+    "job j WHERE j.id = ?1";
 constexpr const char* kIsPurged = "SELECT 1 FROM purged WHERE id = ?1";  // primary key
 constexpr const char* kNeedsOf =
     "SELECT j.id, n.ignore_failure FROM need n JOIN job j ON j.seq = n.needed WHERE n.job = ?1";  // need_of_job
@@ -79,7 +80,7 @@ Result<Inserter::Parent*> Inserter::parent_of(const NewJob& job, std::optional<S
     if (row.next()) {
       known->second.root = row.i64(1);
       known->second.deadline = row.maybe_time(2);
-      known->second.place = {row.text(3), row.i64(4), row.i32(5)};
+      known->second.place = {row.text(3), row.i64(4), row.i32(5), row.text(6)};
     }
     return &known->second;
   }
@@ -102,7 +103,8 @@ Result<Inserter::Parent*> Inserter::parent_of(const NewJob& job, std::optional<S
 }
 
 Inserter::Place Inserter::place_of(const NewJob& job, const Parent* parent, bool fanned_out) {
-  if (!fanned_out) return {job.owner, lanes_.of(db_, job.queue, job.slots, job.tags), job.priority};
+  if (!fanned_out)
+    return {job.owner, lanes_.of(db_, job.queue, job.slots, job.tags), job.priority, job.limit_key};
   Place place = parent->place;
   const Lane& lane = lanes_.at(db_, place.lane);
   if (lane.slots != job.slots) place.lane = lanes_.of(db_, lane.queue, job.slots, lane.tags);
@@ -145,7 +147,8 @@ Result<Inserted> Inserter::existing(const Draft& draft, const Parent* parent, co
         kSame, job.id, std::string_view(job.kind), std::string_view(job.name), std::string_view(place.owner),
         place.lane, place.priority, std::string_view(draft.args), unless_empty(draft.labels),
         job.most_attempts, job.timeout, job.deadline, unless_empty(job.unique_key), job.weight, job.optional,
-        job.held, job.delay, parent != nullptr ? std::optional<Seq>(parent->seq) : std::nullopt);
+        job.held, job.delay, parent != nullptr ? std::optional<Seq>(parent->seq) : std::nullopt,
+        unless_empty(place.limit_key));
     if (!row.next()) return not_purged(job.id);
     seq = row.i64(0);
     same = row.i32(1) != 0 && row.i32(2) == 0;
@@ -183,7 +186,7 @@ Seq Inserter::add_row(const Draft& draft, const Uuid& id, const Parent* parent, 
           std::string_view(job.name), std::string_view(place.owner), place.lane, place.priority,
           std::string_view(draft.args), unless_empty(draft.labels), job.most_attempts, job.timeout, deadline,
           job.deadline, unless_empty(job.unique_key), job.weight, job.optional, job.held, job.delay,
-          life_.now());
+          life_.now(), unless_empty(place.limit_key));
   const Seq seq = db_.last_row();
   if (!job.unique_key.empty())
     db_.run(kTakeKey, std::string_view(place.owner), std::string_view(job.kind),

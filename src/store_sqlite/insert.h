@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -27,6 +28,7 @@ class Inserter {
     std::string owner;
     std::int64_t lane = 0;
     int priority = 0;
+    std::string limit_key;
   };
   struct Parent {
     Seq seq = 0;

@@ -8,6 +8,7 @@ namespace spool::sqlite {
 namespace {
 
 constexpr const char* kNewLanes = "SELECT lane, queue, slots, tags FROM lane WHERE lane > ?1";  // primary key
+constexpr const char* kPaused = "SELECT queue FROM paused_queue";                               // few
 constexpr const char* kAddLane = "INSERT INTO lane (queue, slots, tags) VALUES (?1, ?2, ?3)";
 
 std::string key_of(std::string_view queue, int slots, std::string_view tags) {
@@ -53,10 +54,16 @@ std::vector<const Lane*> Lanes::open_to(Database& db, const ClaimRequest& want) 
   const auto holds = [](const std::vector<std::string>& list, const std::string& word) {
     return std::find(list.begin(), list.end(), word) != list.end();
   };
+  std::vector<std::string> paused;
+  {
+    Rows rows = db.query(kPaused);
+    while (rows.next()) paused.push_back(rows.text(0));
+  }
   std::vector<const Lane*> open;
   for (const auto& [number, lane] : lanes_) {
     if (lane.slots > std::max(want.all_slots, want.slots)) continue;
     if (!want.queues.empty() && !holds(want.queues, lane.queue)) continue;
+    if (holds(paused, lane.queue)) continue;
     if (!std::all_of(lane.tags.begin(), lane.tags.end(),
                      [&](const auto& tag) { return holds(want.tags, tag); }))
       continue;

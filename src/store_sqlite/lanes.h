@@ -25,7 +25,7 @@ class Lanes {
   // The lane of such jobs; made if it is the first one. Inside a write transaction.
   [[nodiscard]] std::int64_t of(Database& db, const std::string& queue, int slots,
                                 const std::vector<std::string>& tags);
-  // Lanes whose jobs this worker may run.
+  // Lanes whose jobs this worker may run; none of a paused queue.
   [[nodiscard]] std::vector<const Lane*> open_to(Database& db, const ClaimRequest& want);
   [[nodiscard]] const Lane& at(Database& db, std::int64_t lane);
   // After a rollback: lanes made in it do not exist.

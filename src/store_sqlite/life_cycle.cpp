@@ -51,7 +51,8 @@ constexpr const char* kReleaseKey =
     "?1)";
 constexpr const char* kDeleteDeadline = "DELETE FROM deadline WHERE at = ?1 AND seq = ?2";
 
-constexpr const char* kExpectChildren = "UPDATE parked SET open = open + ?2, state = ?3 WHERE seq = ?1";
+constexpr const char* kExpectChildren =
+    "UPDATE parked SET open = open + ?2, state = ?3, gate = NULL, rank = NULL WHERE seq = ?1";
 constexpr const char* kHasChildren =
     "INSERT INTO life (seq, has_children) VALUES (?1, 1) ON CONFLICT (seq) DO UPDATE SET has_children = 1";
 
@@ -141,7 +142,9 @@ Node LifeCycle::load(Seq seq) {
 
 void LifeCycle::make_ready(const Node& node, Time ready, bool remember) {
   if (remember) db_.run(kRememberReady, node.seq, ready);
-  db_.run(kAddReady, node.lane, rank_of(node, ready), node.seq);
+  const std::int64_t rank = rank_of(node, ready);
+  if (gates_.keeps_back(node.seq, rank, ready)) return;
+  db_.run(kAddReady, node.lane, rank, node.seq);
   woke_ = true;
 }
 
@@ -153,9 +156,11 @@ void LifeCycle::take_out(const Node& node) {
   switch (node.state) {
     case State::kAvailable:
       db_.run(kDeleteReady, node.lane, rank_of(node, node.ready), node.seq);
+      gates_.gave_back(node.seq, Held::kAvailable);
       return;
     case State::kRunning:
       db_.run(kDeleteRunning, node.seq);
+      gates_.gave_back(node.seq, Held::kRunning);
       return;
     case State::kCreated:
     case State::kWaiting:
@@ -278,6 +283,12 @@ void LifeCycle::resume(const Node& node) {
     park(node.seq, State::kScheduled, 0, node.due);
   else
     make_ready(node, now_);
+}
+
+void LifeCycle::admit() {
+  const int admitted = gates_.admit();
+  moved_ += admitted;
+  woke_ |= admitted > 0;
 }
 
 std::optional<Error> LifeCycle::why_no_children(const Node& parent) {

@@ -1,7 +1,8 @@
 // LifeCycle: how jobs move between their states, and whom an end wakes. Lives as long as one write
 // transaction; every change goes through it, so that the counters of open needs and children stay true.
 //
-// Ends are collected, and what they wake is worked off by propagate(): at the latest before the commit.
+// Ends are collected, and what they wake is worked off by propagate(); what limits keep back goes on by
+// admit(): both at the latest before the commit.
 #pragma once
 
 #include <map>
@@ -11,10 +12,9 @@
 
 #include "queue/job.h"
 #include "store_sqlite/database.h"
+#include "store_sqlite/gates.h"
 
 namespace spool::sqlite {
-
-using Seq = std::int64_t;
 
 // Why a job was asked to end. Stored: never renumber.
 enum class Stop { kNone = 0, kCancel = 1, kDeadline = 2, kNeedFailed = 3 };
@@ -63,7 +63,7 @@ struct FailureTrace {
 
 class LifeCycle {
  public:
-  LifeCycle(Database& db, Time now) : db_(db), now_(now) {}
+  LifeCycle(Database& db, Time now, KnownLimits& limits) : db_(db), now_(now), gates_(db, now, limits) {}
 
   [[nodiscard]] Time now() const { return now_; }
   [[nodiscard]] Database& db() { return db_; }
@@ -75,12 +75,18 @@ class LifeCycle {
   [[nodiscard]] std::optional<Node> find(const Uuid& job);  // not what is hidden
   [[nodiscard]] Node load(Seq seq);
 
-  // Into a state. The caller has taken the job out of where it was.
+  // Into a state. The caller has taken the job out of where it was. What is made ready waits while a limit
+  // keeps it back.
   void make_ready(const Node& node, Time ready, bool remember = true);
   void park(Seq seq, State state, std::int64_t open, Time due);
   void end(const Node& node, State state, AttemptTrace trace, Cause cause = Cause::kOwn);
   // Out of running, when the next question is asked or the work is done (flush()).
-  void leave_running(Seq seq) { left_.push_back(seq); }
+  void leave_running(Seq seq) {
+    left_.push_back(seq);
+    gates_.gave_back(seq, Held::kRunning);
+  }
+  // What was claimed has its place in running.
+  void started(std::span<const Seq> jobs) { gates_.started(jobs); }
   void add_failure(Seq seq, const FailureTrace& failure);
   // Ends as the stop asks for: cancelled, or failed with the reason.
   void end_stopped(const Node& node, const AttemptTrace& trace);
@@ -99,6 +105,10 @@ class LifeCycle {
 
   // Lets everything know that waited for what ended.
   void propagate();
+
+  // Gives out the places of limits: after propagate(), before a claim and before the commit.
+  void admit();
+  [[nodiscard]] Gates& gates() { return gates_; }
 
   // Writes what was collected; whoever reads outcome or running by SQL of their own calls it first.
   void flush();
@@ -136,6 +146,7 @@ class LifeCycle {
 
   Database& db_;
   Time now_;
+  Gates gates_;
   std::vector<Ended> ended_;
   std::vector<Outcome> outcomes_;  // to be written
   std::vector<Seq> left_;          // to be deleted from running

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 #include "store_sqlite/claim.h"
@@ -28,7 +29,7 @@ namespace {
   " coalesce(l.bytes_read, 0) + coalesce(o.bytes_read, 0),"                                                  \
   " coalesce(l.bytes_written, 0) + coalesce(o.bytes_written, 0), j.created,"                                 \
   " CASE WHEN p.state = 2 THEN p.due ELSE coalesce(l.ready, j.created + j.delay) END,"                       \
-  " coalesce(r.claimed, o.claimed), o.at"                                                                    \
+  " coalesce(r.claimed, o.claimed), o.at, j.limit_key, p.gate IS NOT NULL"                                   \
   " FROM job j JOIN lane a ON a.lane = j.lane LEFT JOIN life l ON l.seq = j.seq"                             \
   " LEFT JOIN running r ON r.seq = j.seq LEFT JOIN parked p ON p.seq = j.seq"                                \
   " LEFT JOIN outcome o ON o.seq = j.seq AND o.superseded = 0 "                                              \
@@ -46,17 +47,33 @@ constexpr const char* kOutcomes =
     "outcome o"
     " JOIN job j ON j.seq = o.seq WHERE o.n > ?1 ORDER BY o.n LIMIT ?2";
 constexpr const char* kSessions =
-    "SELECT s.id, s.host, s.pid, s.version, s.slots, s.tags, s.lease, s.expires,"
-    " (SELECT count(*) FROM running r WHERE r.session = s.session) FROM session s ORDER BY s.session";
+    "SELECT s.id, s.host, s.pid, s.version, s.slots, s.tags, s.lease, s.expires, s.session FROM session s"
+    " ORDER BY s.session";
+constexpr const char* kRunningOf =  // few rows are in running; the rest by primary keys
+    "SELECT j.id, j.kind, j.name, a.slots, r.claimed FROM running r JOIN job j ON j.seq = r.seq"
+    " JOIN lane a ON a.lane = j.lane WHERE r.session = ?1 ORDER BY r.seq";
 constexpr const char* kPurged =  // the first ones by primary key
     "SELECT id, root, name, outputs FROM purged ORDER BY id LIMIT ?1";
 constexpr const char* kCounts =
     "SELECT a.queue, x.state, sum(x.n) FROM (SELECT lane, 3 AS state, count(*) AS n FROM ready GROUP BY lane"
     " UNION ALL SELECT j.lane, p.state, count(*) FROM parked p JOIN job j ON j.seq = p.seq GROUP BY 1, 2"
+    " UNION ALL SELECT j.lane, -1, count(*) FROM parked p JOIN job j ON j.seq = p.seq WHERE p.gate IS NOT "
+    "NULL"
+    " GROUP BY 1"
     " UNION ALL SELECT j.lane, 4, count(*) FROM running r JOIN job j ON j.seq = r.seq GROUP BY 1"
     " UNION ALL SELECT j.lane, o.state, count(*) FROM outcome o JOIN job j ON j.seq = o.seq WHERE "
     "o.superseded = 0"
     " GROUP BY 1, 2) x JOIN lane a ON a.lane = x.lane GROUP BY 1, 2 ORDER BY 1";
+constexpr const char* kPausedQueues = "SELECT queue FROM paused_queue";
+constexpr const char* kFirstInLine =  // the primary key of ready is the order
+    "SELECT a.queue, coalesce(l.ready, j.created + j.delay) FROM lane a"
+    " JOIN job j ON j.seq = (SELECT seq FROM ready r WHERE r.lane = a.lane ORDER BY r.rank, r.seq LIMIT 1)"
+    " LEFT JOIN life l ON l.seq = j.seq";
+constexpr const char* kPlaces = "SELECT scope, name, available + running FROM gate";
+constexpr const char* kLimited =
+    "SELECT 0, a.queue, count(*) FROM parked p JOIN job j ON j.seq = p.seq JOIN lane a ON a.lane = j.lane"
+    " WHERE p.gate IS NOT NULL GROUP BY 2 UNION ALL SELECT 1, j.limit_key, count(*) FROM parked p"
+    " JOIN job j ON j.seq = p.seq WHERE p.gate IS NOT NULL AND j.limit_key IS NOT NULL GROUP BY 2";
 
 }  // namespace
 
@@ -96,6 +113,8 @@ Job Reader::job_of(Rows& row) {
   job.ready = row.time(35);
   job.claimed = row.maybe_time(36);
   job.ended = row.maybe_time(37);
+  job.limit_key = row.text(38);
+  job.limited = row.i32(39) != 0;
   add_edges(row.i64(0), job);
   return job;
 }
@@ -189,22 +208,62 @@ std::vector<SessionInfo> Reader::sessions() {
     info.worker = {rows.text(1),         rows.i32(2), rows.text(3), rows.i32(4), split_tags(rows.view(5)),
                    Duration(rows.i64(6))};
     info.expires = rows.time(7);
-    info.running = rows.i32(8);
+    info.running = running_of(rows.i64(8));
   }
   return sessions;
 }
 
+std::vector<RunningJob> Reader::running_of(std::int64_t session) {
+  std::vector<RunningJob> jobs;
+  Rows rows = db_.query(kRunningOf, session);
+  while (rows.next()) jobs.push_back({rows.uuid(0), rows.text(1), rows.text(2), rows.i32(3), rows.time(4)});
+  return jobs;
+}
+
 std::vector<QueueCounts> Reader::counts() {
   std::map<std::string, QueueCounts> queues;
-  Rows rows = db_.query(kCounts);
-  while (rows.next()) {
-    QueueCounts& queue = queues[rows.text(0)];
-    queue.queue = rows.text(0);
-    queue.counts[rows.i32(1)] = rows.i64(2);
+  {
+    Rows rows = db_.query(kCounts);
+    while (rows.next()) {
+      QueueCounts& queue = queues[rows.text(0)];
+      const int state = rows.i32(1);
+      (state < 0 ? queue.limited : queue.counts[state]) = rows.i64(2);
+    }
+  }
+  {
+    Rows rows = db_.query(kPausedQueues);
+    while (rows.next()) queues[rows.text(0)].paused = true;
+  }
+  {
+    Rows rows = db_.query(kFirstInLine);
+    while (rows.next()) {
+      auto& oldest = queues[rows.text(0)].oldest_ready;
+      oldest = std::min(oldest.value_or(Time::max()), rows.time(1));
+    }
   }
   std::vector<QueueCounts> list;
-  for (auto& [name, queue] : queues) list.push_back(std::move(queue));
+  for (auto& [name, queue] : queues) list.emplace_back(std::move(queue)).queue = name;
   return list;
+}
+
+std::vector<LimitUse> Reader::limits() {
+  std::vector<LimitUse> uses;
+  const std::vector<Limit> limits = read_limits(db_);
+  for (const Limit& limit : limits) uses.push_back({limit, 0, 0});
+  const LimitBook book(limits);
+  // Of what the rows say of a scope and a name: to the limit that applies to it.
+  const auto add = [&](const char* sql, std::int64_t LimitUse::*to) {
+    Rows rows = db_.query(sql);
+    while (rows.next()) {
+      const Limit* limit = book.find(static_cast<LimitScope>(rows.i32(0)), rows.view(1));
+      if (limit == nullptr) continue;
+      const auto is_its = [&](const LimitUse& use) { return use.limit == *limit; };
+      (*std::find_if(uses.begin(), uses.end(), is_its)).*to += rows.i64(2);
+    }
+  };
+  add(kPlaces, &LimitUse::taken);
+  add(kLimited, &LimitUse::waiting);
+  return uses;
 }
 
 std::vector<PurgedJob> Reader::purged(int most) {

@@ -6,7 +6,7 @@
 
 #include "queue/store.h"
 #include "store_sqlite/lanes.h"
-#include "store_sqlite/life_cycle.h"
+#include "store_sqlite/schedules.h"
 
 namespace spool::sqlite {
 
@@ -19,10 +19,13 @@ class Reader {
   [[nodiscard]] std::vector<OutcomeRecord> outcomes_since(std::int64_t sequence, int most);
   [[nodiscard]] std::vector<SessionInfo> sessions();
   [[nodiscard]] std::vector<QueueCounts> counts();
+  [[nodiscard]] std::vector<LimitUse> limits();
+  [[nodiscard]] std::vector<Schedule> schedules() { return read_schedules(db_); }
   [[nodiscard]] std::vector<PurgedJob> purged(int most);
 
  private:
   [[nodiscard]] Job job_of(Rows& row);
+  [[nodiscard]] std::vector<RunningJob> running_of(std::int64_t session);
   void add_edges(Seq seq, Job& job);
 
   Database& db_;

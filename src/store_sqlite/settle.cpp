@@ -25,7 +25,6 @@ constexpr const char* kHeldBetween =  // primary keys; few rows are in running
     " WHERE r.seq BETWEEN ?1 AND ?2 AND r.session = ?3";
 constexpr const char* kWorkerOf =
     "SELECT s.host || ':' || s.pid FROM running r JOIN session s ON s.session = r.session WHERE r.seq = ?1";
-constexpr const char* kDeleteRunning = "DELETE FROM running WHERE seq = ?1";
 
 constexpr const char* kChargeAttempt =
     "INSERT INTO life (seq, attempts) VALUES (?1, ?2) ON CONFLICT (seq) DO UPDATE SET attempts = "
@@ -100,7 +99,7 @@ Result<void> Settler::settle(const Settlement& s) {
     // It was asked to stop: whatever it says but success, that is how it ends.
     if (const auto* failed = std::get_if<Failed>(&s.ending); failed != nullptr)
       note_failure(held, s, failed->error);
-    db_.run(kDeleteRunning, held.node.seq);
+    life_.take_out(held.node);
     life_.end_stopped(held.node, held.trace);
     return {};
   }
@@ -146,7 +145,7 @@ void Settler::settle(Held& held, const Settlement& s, const FanOut& ending) {
 
 std::optional<Error> Settler::fan_out(const Held& held, const FanOut& ending) {
   const Seq seq = held.node.seq;
-  db_.run(kDeleteRunning, seq);
+  life_.take_out(held.node);
   db_.run(kNextPhase, seq, std::string_view(ending.next_phase), ending.fail_fast);
   life_.park(seq, State::kWaiting, 0, life_.now());
   Inserter inserter(life_, lanes_);
@@ -173,13 +172,13 @@ void Settler::settle(Held& held, const Settlement& s, const RetryLater& ending) 
   note_failure(held, s, ending.error);
   add_usage(held);
   db_.run(kChargeAttempt, held.node.seq, held.trace.attempt);
-  db_.run(kDeleteRunning, held.node.seq);
+  life_.take_out(held.node);
   again(held, ending.after.value_or(back_off(held.trace.attempt, random_fraction())));
 }
 
 void Settler::settle(Held& held, const Settlement&, const Snooze& ending) {
   add_usage(held);
-  db_.run(kDeleteRunning, held.node.seq);
+  life_.take_out(held.node);
   again(held, ending.duration);
 }
 
@@ -189,13 +188,13 @@ void Settler::settle(Held& held, const Settlement& s, const Failed& ending) {
 
 void Settler::settle(Held& held, const Settlement&, const Released&) {
   add_usage(held);
-  db_.run(kDeleteRunning, held.node.seq);
+  life_.take_out(held.node);
   life_.make_ready(held.node, held.node.ready, false);  // at its old place in the line
 }
 
 void Settler::fail_for_good(Held& held, const Settlement& s, const Error& error) {
   note_failure(held, s, error);
-  db_.run(kDeleteRunning, held.node.seq);
+  life_.take_out(held.node);
   life_.end(held.node, State::kFailed, held.trace);
 }
 

@@ -9,8 +9,10 @@
 #include <unordered_map>
 
 #include "store_sqlite/claim.h"
+#include "store_sqlite/queues.h"
 #include "store_sqlite/reader.h"
 #include "store_sqlite/report.h"
+#include "store_sqlite/schedules.h"
 #include "store_sqlite/schema.h"
 #include "store_sqlite/sessions.h"
 #include "store_sqlite/settle.h"
@@ -22,7 +24,9 @@ namespace {
 
 using namespace sqlite;  // NOLINT: this is the module's one face
 
-constexpr const char* kNextDue = "SELECT min(due) FROM parked WHERE state = 2";  // parked_due
+constexpr const char* kNextDue =  // parked_due, gate_timer
+    "SELECT min(coalesce((SELECT min(due) FROM parked WHERE state = 2), 9223372036854775807),"
+    " coalesce((SELECT min(timer) FROM gate WHERE timer IS NOT NULL), 9223372036854775807))";
 constexpr const char* kBeginRead = "BEGIN";  // one state of the file for all statements of a call
 constexpr const char* kSessionGone = "the session's lease is gone";
 
@@ -109,6 +113,7 @@ class SqliteStore final : public Store {
       move_due(life, kMostRescued);
       stop_late(life, kMostRescued);
       life.propagate();
+      life.admit();
       Claimer claimer(life, lanes_);
       result.claimed = claimer.claim(number, want);
       for (std::size_t i = 0; i < result.claimed.size(); ++i)
@@ -148,6 +153,47 @@ class SqliteStore final : public Store {
     return removed;
   }
 
+  Result<void> pause_queue(const std::string& queue) override {
+    return write([&](LifeCycle& life) { sqlite::pause_queue(life.db(), queue); });
+  }
+  Result<void> resume_queue(const std::string& queue) override {
+    auto resumed = write([&](LifeCycle& life) { sqlite::resume_queue(life.db(), queue); });
+    if (resumed) wakeup_.wake();
+    return resumed;
+  }
+  Result<int> clear_queue(const std::string& queue, int most) override {
+    return write([&](LifeCycle& life) { return sqlite::clear_queue(life, queue, most); });
+  }
+
+  Result<void> set_limit(const Limit& limit) override {
+    return write([&](LifeCycle& life) { life.gates().set(limit); });
+  }
+  Result<void> remove_limit(LimitScope scope, const std::string& name) override {
+    auto removed = write([&](LifeCycle& life) { life.gates().remove(scope, name); });
+    if (removed) wakeup_.wake();
+    return removed;
+  }
+  Result<std::vector<LimitUse>> limits() override {
+    return read([](Reader& reader) { return reader.limits(); });
+  }
+
+  Result<void> put_schedule(const Schedule& schedule) override {
+    return write([&](LifeCycle& life) { sqlite::put_schedule(life.db(), schedule); });
+  }
+  Result<void> pause_schedule(const std::string& name, bool paused) override {
+    return write([&](LifeCycle& life) { sqlite::pause_schedule(life.db(), name, paused); });
+  }
+  Result<void> remove_schedule(const std::string& name) override {
+    return write([&](LifeCycle& life) { sqlite::remove_schedule(life.db(), name); });
+  }
+  Result<std::vector<Schedule>> schedules() override {
+    return read([](Reader& reader) { return reader.schedules(); });
+  }
+  Result<bool> tick(const std::string& schedule, Time expected, Time next,
+                    std::span<const NewJob> jobs) override {
+    return write([&](LifeCycle& life) { return sqlite::tick(life, lanes_, schedule, expected, next, jobs); });
+  }
+
   Result<Job> get(Uuid job) override {
     SPOOL_ASSIGN(auto found, read([&](Reader& reader) { return reader.get(job); }));
     if (!found) return fail(Code::kNotFound, fmt::format("there is no job {}", job.text()));
@@ -174,6 +220,8 @@ class SqliteStore final : public Store {
       int count = dead.jobs + move_due(life, most - dead.jobs);
       stop_late(life, most - count);
       life.propagate();
+      life.admit();
+      life.gates().drop_idle();
       count += life.moved();
       return count + purge(life, most - count);
     });
@@ -183,8 +231,8 @@ class SqliteStore final : public Store {
     return changed;
   }
 
-  Result<int> prune(Duration age, int most) override {
-    return write([&](LifeCycle& life) { return sqlite::prune(life, age, most); });
+  Result<int> prune(const PruneRules& rules, int most) override {
+    return write([&](LifeCycle& life) { return sqlite::prune(life, rules, most); });
   }
 
   Result<std::vector<PurgedJob>> purged(int most) override {
@@ -226,7 +274,7 @@ class SqliteStore final : public Store {
     const std::lock_guard lock(read_mutex_);
     try {
       Rows row = reader_->query(kNextDue);
-      if (row.next() && !row.null(0)) return std::max(row.time(0) - clock(), Duration(0));
+      if (row.next()) return std::max(row.time(0) - clock(), Duration(0));
     } catch (const StoreError&) {
       // A hint only.
     }
@@ -241,13 +289,14 @@ class SqliteStore final : public Store {
       const std::lock_guard lock(write_mutex_);
       try {
         Transaction transaction(*writer_);
-        LifeCycle life(*writer_, clock());
+        LifeCycle life(*writer_, clock(), limits_);
         struct Finish {
           LifeCycle& life;
           Transaction& transaction;
           bool& woke;
           void operator()() {
             life.propagate();
+            life.admit();
             transaction.commit();
             woke = life.woke();
           }
@@ -262,6 +311,7 @@ class SqliteStore final : public Store {
         }
       } catch (...) {
         lanes_.forget();
+        limits_.forget();
         throw;
       }
     });
@@ -310,9 +360,10 @@ class SqliteStore final : public Store {
     });
   }
 
-  std::mutex write_mutex_;  // guards writer_, lanes_, claimed_ and locks_
+  std::mutex write_mutex_;  // guards writer_, lanes_, limits_, claimed_ and locks_
   std::unique_ptr<Database> writer_;
   Lanes lanes_;
+  KnownLimits limits_;
   std::unordered_map<Uuid, Seq> claimed_;  // through this store, and not settled
   std::mutex read_mutex_;                  // guards reader_
   std::unique_ptr<Database> reader_;

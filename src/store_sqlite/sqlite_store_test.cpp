@@ -97,7 +97,7 @@ class SqliteStoreTest : public testing::Test {
 TEST_F(SqliteStoreTest, ANewFileIsMadeInWalMode) {
   open_or_throw(path());
   EXPECT_EQ(ask_sql(path(), "PRAGMA journal_mode"), "wal");
-  EXPECT_EQ(ask_sql(path(), "PRAGMA user_version"), "2");
+  EXPECT_EQ(ask_sql(path(), "PRAGMA user_version"), "3");
 }
 
 TEST_F(SqliteStoreTest, ADatabaseOfANewerSchemaIsRefusedNamingBothVersions) {
@@ -106,7 +106,7 @@ TEST_F(SqliteStoreTest, ADatabaseOfANewerSchemaIsRefusedNamingBothVersions) {
   const Error error = open_error(path());
   EXPECT_EQ(error.code, Code::kUnsupported);
   EXPECT_NE(error.message.find("version 7"), std::string::npos) << error.message;
-  EXPECT_NE(error.message.find("up to 2"), std::string::npos) << error.message;
+  EXPECT_NE(error.message.find("up to 3"), std::string::npos) << error.message;
   EXPECT_NE(error.message.find(path().string()), std::string::npos) << error.message;
 }
 
@@ -366,7 +366,9 @@ void do_everything(Store& store) {
   ASSERT_TRUE(store.remove(tree.id));
   ASSERT_GT(store.rescue().value(), 0);
   store.shift_clock_for_tests(hours(2));
-  ASSERT_GT(store.prune(hours(1), 100).value(), 0);
+  PruneRules rules;
+  rules.age = hours(1);
+  ASSERT_GT(store.prune(rules, 100).value(), 0);
   const std::vector<PurgedJob> purged = store.purged(1).value();
   ASSERT_EQ(purged.size(), 1u);
   ASSERT_TRUE(store.forget_purged(std::span(&purged[0].id, 1)));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -55,10 +56,14 @@ constexpr const char* kPurgeable =
     "SELECT h.top FROM hidden h CROSS JOIN outcome o ON o.seq = h.top AND o.superseded = 0 WHERE h.seq = "
     "h.top "
     "LIMIT 100";
-constexpr const char* kEndedRoots =  // in the order of their ends: read until one is young
-    "SELECT o.seq, o.at FROM outcome o JOIN job j ON j.seq = o.seq WHERE o.superseded = 0 AND j.parent IS "
-    "NULL"
-    " AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.seq = o.seq) ORDER BY o.n";
+#define SPOOL_ENDED_ROOTS                                                                             \
+  " FROM outcome o JOIN job j ON j.seq = o.seq JOIN lane a ON a.lane = j.lane WHERE o.superseded = 0" \
+  " AND j.parent IS NULL AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.seq = o.seq)"
+constexpr const char* kEndedRoots =  // in the order of their ends: read as far as they may go
+    "SELECT o.seq, o.at, o.n, a.queue" SPOOL_ENDED_ROOTS " ORDER BY o.n";
+constexpr const char* kNewestOver =  // from the last end on
+    "SELECT o.n" SPOOL_ENDED_ROOTS " AND a.queue = ?1 ORDER BY o.n DESC LIMIT 1 OFFSET ?2";
+constexpr const char* kQueues = "SELECT DISTINCT queue FROM lane";
 constexpr const char* kLastBelow =  // job_of_parent; children stand before their parent
     "WITH RECURSIVE below (seq) AS (VALUES (?1) UNION ALL SELECT j.seq FROM below b JOIN job j ON j.parent = "
     "b.seq)"
@@ -98,11 +103,33 @@ int forget_below(Database& db, Seq top, int most) {
   return static_cast<int>(last.size());
 }
 
-std::vector<Seq> roots_ended_before(Database& db, Time time, int most) {
+// Of each queue the last end (outcome.n) that goes because so many that are kept came after it.
+std::map<std::string, std::int64_t> last_over(Database& db, const PruneRules& rules) {
+  std::map<std::string, std::int64_t> last;
+  {
+    Rows rows = db.query(kQueues);
+    while (rows.next())
+      if (rules.queue.empty() || rows.view(0) == rules.queue) last[rows.text(0)] = 0;
+  }
+  if (!rules.keep) return last;
+  for (auto& [queue, n] : last)
+    if (Rows row = db.query(kNewestOver, std::string_view(queue), *rules.keep); row.next()) n = row.i64(0);
+  return last;
+}
+
+std::vector<Seq> roots_to_prune(Database& db, const PruneRules& rules, Time now, int most) {
+  const auto over = last_over(db, rules);
+  std::int64_t last = 0;
+  for (const auto& [queue, n] : over) last = std::max(last, n);
   std::vector<Seq> roots;
   Rows rows = db.query(kEndedRoots);
-  while (static_cast<int>(roots.size()) < most && rows.next() && rows.time(1) < time)
-    roots.push_back(rows.i64(0));
+  while (static_cast<int>(roots.size()) < most && rows.next()) {
+    const bool old = rules.age && rows.time(1) < now - *rules.age;
+    const std::int64_t n = rows.i64(2);
+    if (!old && n > last) break;  // and so are all that ended later
+    const auto queue = over.find(rows.text(3));
+    if (queue != over.end() && (old || n <= queue->second)) roots.push_back(rows.i64(0));
+  }
   return roots;
 }
 
@@ -221,11 +248,14 @@ int purge(LifeCycle& life, int most) {
   return gone;
 }
 
-int prune(LifeCycle& life, Duration age, int most) {
+int prune(LifeCycle& life, const PruneRules& rules, int most) {
+  if (!rules.age && !rules.keep) refuse(Code::kInvalidArgument, "prune: by age, by number, or by both");
+  if (rules.age.value_or(Duration(0)) < Duration(0) || rules.keep.value_or(0) < 0)
+    refuse(Code::kInvalidArgument, "prune: an age and a number are not less than nothing");
   int hidden = 0;
-  for (const Seq root : roots_ended_before(life.db(), life.now() - age, most)) {
+  for (const Seq root : roots_to_prune(life.db(), rules, life.now(), most)) {
     if (hidden >= most) break;
-    hide(life, root, false);
+    hide(life, root, rules.with_outputs);
     hidden += life.db().changes();
   }
   return purge(life, most);

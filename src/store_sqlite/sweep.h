@@ -4,7 +4,7 @@
 
 #include <span>
 
-#include "store_sqlite/lanes.h"
+#include "queue/store.h"
 #include "store_sqlite/life_cycle.h"
 
 namespace spool::sqlite {
@@ -22,8 +22,9 @@ void reopen(LifeCycle& life, const Node& top);
 void hide(LifeCycle& life, Seq top, bool with_outputs);
 // Hidden trees of which nothing runs are forgotten, the last inserted jobs first. Returns how many jobs went.
 int purge(LifeCycle& life, int most);
-// Hides old trees, whole ones and at least one, until it hid so many jobs; and purges.
-int prune(LifeCycle& life, Duration age, int most);
+// Hides trees by the rules, whole ones and at least one, until it hid so many jobs; and purges. Throws
+// kInvalidArgument.
+int prune(LifeCycle& life, const PruneRules& rules, int most);
 void forget_purged(Database& db, std::span<const Uuid> jobs);
 
 }  // namespace spool::sqlite

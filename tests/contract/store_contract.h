@@ -96,6 +96,11 @@ class StoreContract : public testing::TestWithParam<MakeBackend> {
   }
   Job get(const Uuid& job) { return must(store().get(job)); }
   State state(const Uuid& job) { return get(job).state; }
+  int prune(Duration age, int most) {
+    PruneRules rules;
+    rules.age = age;
+    return must(store().prune(rules, most));
+  }
   // Claims what can be claimed and lets it succeed, until nothing is left. Returns how many attempts that
   // were.
   int drain() {

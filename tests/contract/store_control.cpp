@@ -402,7 +402,7 @@ TEST_P(StoreContract, OfWhatIsPrunedThePublishedOutputsStay) {
   const Uuid old = insert(new_job("film"));
   drain();
   pass(std::chrono::hours(2));
-  EXPECT_EQ(must(store().prune(std::chrono::hours(1), 10)), 1);
+  EXPECT_EQ(prune(std::chrono::hours(1), 10), 1);
   const auto pruned = must(store().purged(10));
   ASSERT_EQ(pruned.size(), 1u);
   EXPECT_EQ(pruned[0].id, old);

@@ -157,9 +157,9 @@ TEST_P(StoreContract, PruneForgetsTreesThatEndedLongAgo) {
   const Uuid fresh = insert(new_job("fresh"));
   drain();
   const Uuid live = insert(new_job("live"));
-  EXPECT_EQ(must(store().prune(hours(3), 100)), 0);
-  EXPECT_EQ(must(store().prune(hours(1), 1)), 1);
-  EXPECT_EQ(must(store().prune(hours(1), 100)), 1);
+  EXPECT_EQ(prune(hours(3), 100), 0);
+  EXPECT_EQ(prune(hours(1), 1), 1);
+  EXPECT_EQ(prune(hours(1), 100), 1);
   EXPECT_EQ(ids(must(store().list({}))), (std::vector{fresh, live}));
   EXPECT_EQ(must(store().outcomes_since(0, 100)).size(), 1u);
 }
@@ -169,10 +169,10 @@ TEST_P(StoreContract, PruneTakesALargeTreePieceByPieceAndItIsNeverSeenInPart) {
   settle(claim_one(), FanOut{std::vector<NewJob>(24, new_job("work")), "assemble", false});
   drain();
   pass(hours(2));
-  EXPECT_EQ(must(store().prune(hours(1), 10)), 10);
+  EXPECT_EQ(prune(hours(1), 10), 10);
   EXPECT_TRUE(must(store().list({})).empty());
-  EXPECT_EQ(must(store().prune(hours(1), 10)), 10);
-  EXPECT_EQ(must(store().prune(hours(1), 10)), 5);
+  EXPECT_EQ(prune(hours(1), 10), 10);
+  EXPECT_EQ(prune(hours(1), 10), 5);
   EXPECT_TRUE(must(store().outcomes_since(0, 100)).empty());
 }
 
@@ -181,10 +181,10 @@ TEST_P(StoreContract, PruneLeavesChildrenOfLivingTrees) {
   settle(claim_one(), FanOut{{new_job("work"), new_job("work")}, "assemble", false});
   settle(claim_one(), Succeeded{});
   pass(hours(2));
-  EXPECT_EQ(must(store().prune(hours(1), 100)), 0);
+  EXPECT_EQ(prune(hours(1), 100), 0);
   EXPECT_EQ(drain(), 2);
   pass(hours(2));
-  EXPECT_EQ(must(store().prune(hours(1), 100)), 3);
+  EXPECT_EQ(prune(hours(1), 100), 3);
   EXPECT_TRUE(must(store().list({})).empty());
 }
 

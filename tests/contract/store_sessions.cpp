@@ -8,8 +8,11 @@ using std::chrono::seconds;
 
 TEST_P(StoreContract, ASessionIsSeenWithWhatItRuns) {
   const Session mine = session(seconds(30));
-  insert(new_job("a"));
-  must(store().exchange(mine, {}, slots(1)));
+  NewJob job = new_job("a", "chunk");
+  job.slots = 2;
+  const Uuid id = insert(job);
+  insert(job);
+  must(store().exchange(mine, {}, slots(2)));
   const auto seen = must(other().sessions());
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_EQ(seen[0].session.id, mine.id);
@@ -17,7 +20,12 @@ TEST_P(StoreContract, ASessionIsSeenWithWhatItRuns) {
   EXPECT_EQ(seen[0].worker.pid, 7);
   EXPECT_EQ(seen[0].worker.slots, 8);
   EXPECT_EQ(seen[0].worker.lease, seconds(30));
-  EXPECT_EQ(seen[0].running, 1);
+  ASSERT_EQ(seen[0].running.size(), 1u);
+  EXPECT_EQ(seen[0].running[0].job, id);
+  EXPECT_EQ(seen[0].running[0].kind, "a");
+  EXPECT_EQ(seen[0].running[0].name, "chunk");
+  EXPECT_EQ(seen[0].running[0].slots, 2);
+  EXPECT_EQ(seen[0].running[0].claimed, get(id).claimed);
   EXPECT_GT(seen[0].expires, must(store().now()));
 }
 

@@ -54,11 +54,14 @@ class History {
   // itself takes never decide anything but the order of operations.
   Duration odd() { return seconds(500 + 1000 * below(3)); }
 
+  std::string some_queue() { return chance(70) ? "default" : "other"; }
+
   NewJob new_job() {
     NewJob job;
     job.id = Uuid::v7();
     job.kind = "step";
-    job.queue = chance(70) ? "default" : "other";
+    job.queue = some_queue();
+    if (chance(30)) job.limit_key = chance(50) ? "a1" : "a2";
     job.slots = chance(85) ? 1 : 1 + below(3);
     job.priority = chance(80) ? 0 : below(5) - 2;
     job.most_attempts = 1 + below(3);
@@ -105,8 +108,17 @@ class History {
     if (dice < 94) return by_id("start", &Store::start, &ReferenceStore::start);
     if (dice < 95) return remove();
     if (dice < 98) return session();
-    if (dice < 99) return prune();
+    if (dice < 99) return operate();
+    if (chance(50)) return prune();
     reopen_handle();
+  }
+
+  void operate() {
+    const int dice = below(100);
+    if (dice < 45) return set_limit();
+    if (dice < 65) return remove_limit();
+    if (dice < 90) return pause_or_resume();
+    clear();
   }
 
   void insert() {
@@ -232,9 +244,54 @@ class History {
 
   void prune() {
     doing_ = "prune";
-    const auto done = any().prune(seconds(20500), 1000);
+    PruneRules rules;
+    rules.age = seconds(20500);
+    const auto done = any().prune(rules, 1000);
     if (!done) throw Differs{done.error().message};
-    model_.prune(Duration(seconds(20500)).count());
+    model_.prune(rules.age->count());
+  }
+
+  std::pair<LimitScope, std::string> some_limit() {
+    const char* keys[] = {"a1", "a*", "*"};
+    if (chance(60)) return {LimitScope::kKey, keys[below(3)]};
+    return {LimitScope::kQueue, some_queue()};
+  }
+
+  void set_limit() {
+    doing_ = "set_limit";
+    Limit limit;
+    std::tie(limit.scope, limit.name) = some_limit();
+    const bool rate = chance(40);
+    if (!rate || chance(50)) limit.concurrency = 1 + below(4);
+    if (rate) limit.rate = Rate{1, chance(50) ? seconds(500) : seconds(1500), 1 + below(3)};
+    same(code(any().set_limit(limit)), "ok");
+    model_.set_limit(limit);
+  }
+
+  void remove_limit() {
+    doing_ = "remove_limit";
+    const auto [scope, name] = some_limit();
+    same(code(any().remove_limit(scope, name)), model_.remove_limit(scope, name));
+  }
+
+  void pause_or_resume() {
+    doing_ = "pause or resume";
+    const std::string queue = some_queue();
+    if (chance(40)) {
+      same(code(any().pause_queue(queue)), "ok");
+      model_.paused.insert(queue);
+    } else {
+      same(code(any().resume_queue(queue)), "ok");
+      model_.paused.erase(queue);
+    }
+  }
+
+  void clear() {
+    doing_ = "clear";
+    const std::string queue = some_queue();
+    const auto done = any().clear_queue(queue, 1 << 20);
+    if (!done) throw Differs{done.error().message};
+    same(std::to_string(*done), std::to_string(model_.clear(queue)));
   }
 
   void by_id(const char* what, Result<void> (Store::*real)(Uuid),
@@ -294,16 +351,16 @@ class History {
     compare(id, *job);
   }
   static void compare(const Uuid& id, const Job& job, const ModelJob& expected) {
-    const auto line = [](State state, const std::string& phase, int attempts, int rescues, bool cancel,
-                         double progress) {
-      return fmt::format("{} phase '{}' attempts {} rescues {} cancel {} progress {}", name(state), phase,
-                         attempts, rescues, cancel, progress);
+    const auto line = [](State state, bool limited, const std::string& phase, int attempts, int rescues,
+                         bool cancel, double progress) {
+      return fmt::format("{}{} phase '{}' attempts {} rescues {} cancel {} progress {}", name(state),
+                         limited ? " (limited)" : "", phase, attempts, rescues, cancel, progress);
     };
     const double progress = expected.state == State::kSucceeded ? 1 : expected.progress;
-    const std::string real =
-        line(job.state, job.phase, job.attempts, job.rescues, job.cancel_requested, job.progress);
-    const std::string model = line(expected.state, expected.phase, expected.attempts, expected.rescues,
-                                   expected.cancel_requested, progress);
+    const std::string real = line(job.state, job.limited, job.phase, job.attempts, job.rescues,
+                                  job.cancel_requested, job.progress);
+    const std::string model = line(expected.state, expected.limited, expected.phase, expected.attempts,
+                                   expected.rescues, expected.cancel_requested, progress);
     if (job.id != id || real != model)
       throw Differs{fmt::format("{}: {}; the model: {}", id.text(), real, model)};
   }
@@ -332,6 +389,10 @@ class History {
   void finish() {
     doing_ = "finish";
     std::erase_if(held_, [&](const Claim& c) { return !model_.jobs.contains(c.job); });
+    for (const std::string queue : {"default", "other"}) {
+      same(code(any().resume_queue(queue)), "ok");
+      model_.paused.erase(queue);
+    }
     while (!sessions_.empty()) {
       ++model_.now;
       same(code(handles_[0]->close_session(sessions_.back())), "ok");
@@ -343,7 +404,8 @@ class History {
       ++model_.now;
       same(code(any().start(id)), model_.start(id));
     }
-    for (int round = 0; round < 500; ++round) {
+    const auto lives = [](const auto& job) { return !ended(job.second.state); };
+    for (int round = 0; round < 3000 && std::ranges::any_of(model_.jobs, lives); ++round) {
       ++model_.now;
       pass();
       doing_ = "finish";

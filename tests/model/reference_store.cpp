@@ -11,6 +11,21 @@ bool badly(const ModelJob& job) {
   return job.state == State::kFailed || job.state == State::kCancelled;
 }
 
+// In the order of claims.
+std::vector<ModelJob*> in_line(std::vector<ModelJob*> by_seq) {
+  const auto rank = [](const ModelJob* job) { return job->ready - job->asked.priority * kPriorityStep; };
+  std::stable_sort(by_seq.begin(), by_seq.end(), [&](auto* a, auto* b) { return rank(a) < rank(b); });
+  return by_seq;
+}
+
+// A child came below it, or is opened again.
+void wait_for_children(ModelJob& job) {
+  if (job.state != State::kAvailable && job.state != State::kScheduled && !job.limited) return;
+  job.due = job.ready;
+  job.limited = false;
+  job.state = State::kWaiting;
+}
+
 }  // namespace
 
 ModelJob* ReferenceStore::find(const Uuid& id) {
@@ -50,14 +65,95 @@ void ReferenceStore::place(ModelJob& job) {
     job.state = State::kScheduled;
     job.ready = job.due;
   } else {
-    job.state = State::kAvailable;
     job.ready = std::max(job.ready, now);
+    make_available(job);
   }
+}
+
+// Or limited; who has a place goes on by admit().
+void ReferenceStore::make_available(ModelJob& job) {
+  job.limited = !limits_of(job).empty();
+  job.state = job.limited ? State::kWaiting : State::kAvailable;
+}
+
+std::vector<std::pair<ReferenceStore::Place, const Limit*>> ReferenceStore::limits_of(
+    const ModelJob& job) const {
+  std::vector<std::pair<Place, const Limit*>> limits;
+  for (const Place& place :
+       {Place{LimitScope::kQueue, job.asked.queue}, Place{LimitScope::kKey, job.asked.limit_key}})
+    if (const Limit* limit = book_.find(place.first, place.second); limit != nullptr && !place.second.empty())
+      limits.emplace_back(place, limit);
+  return limits;
+}
+
+bool ReferenceStore::has_place(const Place& place, const Limit& limit) {
+  std::int64_t available = 0, running = 0;
+  for (const auto& [id, job] : jobs) {
+    if (place !=
+        Place{place.first, place.first == LimitScope::kQueue ? job.asked.queue : job.asked.limit_key})
+      continue;
+    available += job.state == State::kAvailable;
+    running += job.state == State::kRunning;
+  }
+  const bool room = !limit.concurrency || available + running < *limit.concurrency;
+  return room && (!limit.rate || opens(*limit.rate, clocks_[place], available) <= Time(Duration(now)));
+}
+
+void ReferenceStore::admit() {
+  for (ModelJob* job : in_line(by_seq())) {
+    if (!job->limited) continue;
+    const auto limits = limits_of(*job);
+    const auto open = [&](const auto& limit) { return has_place(limit.first, *limit.second); };
+    if (!std::all_of(limits.begin(), limits.end(), open)) continue;
+    job->limited = false;
+    job->state = State::kAvailable;
+  }
+}
+
+void ReferenceStore::set_limit(const Limit& limit) {
+  limits_[{limit.scope, limit.name}] = limit;
+  begin_limits_anew();
+}
+
+std::string ReferenceStore::remove_limit(LimitScope scope, const std::string& name) {
+  if (limits_.erase({scope, name}) == 0) return "not_found";
+  begin_limits_anew();
+  return "ok";
+}
+
+void ReferenceStore::begin_limits_anew() {
+  std::vector<Limit> limits;
+  for (const auto& [place, limit] : limits_) limits.push_back(limit);
+  book_ = LimitBook(limits);
+  std::erase_if(clocks_, [&](const auto& clock) {
+    const Limit* limit = book_.find(clock.first.first, clock.first.second);
+    return limit == nullptr || !limit->rate;
+  });
+  for (auto& [id, job] : jobs)
+    if (job.limited || job.state == State::kAvailable) make_available(job);
+  admit();
+}
+
+int ReferenceStore::clear(const std::string& queue) {
+  const auto begun = [](const ModelJob* job) {
+    return job->state == State::kRunning || job->attempts > 0 || job->rescues > 0 || !job->phase.empty();
+  };
+  std::vector<ModelJob*> roots;
+  for (ModelJob* job : by_seq()) {
+    if (job->parent || job->hidden || ended(job->state) || job->asked.queue != queue) continue;
+    const auto tree = below(*job);
+    if (std::none_of(tree.begin(), tree.end(), begun)) roots.push_back(job);
+  }
+  for (ModelJob* root : roots) stop(*root, Why::kCancelled);
+  settle_down();
+  admit();
+  return static_cast<int>(roots.size());
 }
 
 std::string ReferenceStore::insert(const NewJob& job) {
   const std::string code = add(job, job.parent);
   settle_down();
+  admit();
   return code;
 }
 
@@ -94,28 +190,24 @@ std::string ReferenceStore::add(const NewJob& job, const std::optional<Uuid>& pa
     stored.state = State::kCreated;
   else
     place(stored);
-  if (above != nullptr && (above->state == State::kAvailable || above->state == State::kScheduled)) {
-    above->due = above->ready;
-    above->state = State::kWaiting;
-  }
+  if (above != nullptr) wait_for_children(*above);
   if (hopeless) stop(stored, because_of(hopeless_end));
   return "ok";
 }
 
 std::vector<ModelClaim> ReferenceStore::claim(const Uuid& session, int slots) {
   std::vector<ModelClaim> claims;
+  admit();
   if (slots <= 0) return claims;
-  std::vector<ModelJob*> line;
-  for (ModelJob* job : by_seq())
-    if (job->state == State::kAvailable) line.push_back(job);
-  const auto rank = [](const ModelJob* job) { return job->ready - job->asked.priority * kPriorityStep; };
-  std::stable_sort(line.begin(), line.end(), [&](auto* a, auto* b) { return rank(a) < rank(b); });
-  for (ModelJob* job : line) {
+  for (ModelJob* job : in_line(by_seq())) {
+    if (job->state != State::kAvailable || paused.contains(job->asked.queue)) continue;
     if (job->asked.slots > slots) break;
     slots -= job->asked.slots;
     job->state = State::kRunning;
     job->session = session;
     ++job->attempts;
+    for (const auto& [place, limit] : limits_of(*job))
+      if (limit->rate) clocks_[place] = after_start(*limit->rate, clocks_[place], Time(Duration(now)));
     const auto kids = children(job->id);
     const auto seen = std::count_if(kids.begin(), kids.end(), [](auto* k) { return !k->hidden; });
     claims.push_back({job->id, job->attempts, job->phase, static_cast<std::size_t>(seen)});
@@ -125,6 +217,7 @@ std::vector<ModelClaim> ReferenceStore::claim(const Uuid& session, int slots) {
 
 void ReferenceStore::end(ModelJob& job, State state) {
   job.state = state;
+  job.limited = false;
   job.ended_at = now;
   job.stopping = job.stopping && state != State::kSucceeded;
   if (state == State::kFailed) failed_now_.push_back(job.id);
@@ -136,7 +229,7 @@ void ReferenceStore::give_back(ModelJob& job) {
     return;
   }
   --job.attempts;
-  job.state = State::kAvailable;  // at its old place: ready is not touched
+  make_available(job);  // at its old place: ready is not touched
 }
 
 std::string ReferenceStore::settle(const Uuid& id, const Token& token, const Ending& ending) {
@@ -145,9 +238,9 @@ std::string ReferenceStore::settle(const Uuid& id, const Token& token, const End
     return "lease_lost";
   ModelJob& job = found->second;
   const auto again = [&](std::int64_t after) {
-    job.due = now + after;
-    job.state = after > 0 ? State::kScheduled : State::kAvailable;
-    job.ready = job.due;
+    job.ready = job.due = now + after;
+    job.state = State::kScheduled;
+    if (after == 0) make_available(job);
   };
   if (std::holds_alternative<Succeeded>(ending)) {
     end(job, State::kSucceeded);
@@ -162,6 +255,8 @@ std::string ReferenceStore::settle(const Uuid& id, const Token& token, const End
     job.progress = 0;
     for (NewJob child : out->children) {
       child.priority = job.asked.priority;
+      child.queue = job.asked.queue;
+      child.limit_key = job.asked.limit_key;
       add(child, id);
     }
   } else if (const auto* retry = std::get_if<RetryLater>(&ending)) {
@@ -201,6 +296,7 @@ std::string ReferenceStore::start(const Uuid& id) {
   for (ModelJob* job : below(*top))
     if (job->state == State::kCreated && !job->stopping) job->state = State::kWaiting;
   settle_down();
+  admit();
   return "ok";
 }
 
@@ -223,6 +319,7 @@ std::string ReferenceStore::cancel(const Uuid& id) {
   if (top == nullptr) return "not_found";
   stop(*top, Why::kCancelled);
   settle_down();
+  admit();
   return "ok";
 }
 
@@ -258,11 +355,9 @@ std::string ReferenceStore::retry(const Uuid& id) {
       job->deadline = parent != nullptr && parent->deadline ? std::min(*parent->deadline, own) : own;
     }
   }
-  if (above != nullptr && (above->state == State::kAvailable || above->state == State::kScheduled)) {
-    above->due = above->ready;
-    above->state = State::kWaiting;
-  }
+  if (above != nullptr) wait_for_children(*above);
   settle_down();
+  admit();
   return "ok";
 }
 
@@ -272,6 +367,7 @@ void ReferenceStore::remove(const Uuid& id) {
   for (ModelJob* job : below(*top)) job->hidden = true;
   stop(*top, Why::kCancelled);
   settle_down();
+  admit();
 }
 
 bool ReferenceStore::work_off() {
@@ -293,7 +389,7 @@ bool ReferenceStore::work_off() {
     }
     const bool needs =
         std::any_of(job->needs.begin(), job->needs.end(), [](const auto& e) { return e.open; });
-    if (job->state == State::kWaiting && !job->stopping && !needs && !live_children) {
+    if (job->state == State::kWaiting && !job->limited && !job->stopping && !needs && !live_children) {
       const bool bad = std::any_of(kids.begin(), kids.end(),
                                    [](auto* k) { return badly(*k) && !k->asked.optional && !k->hidden; });
       if (bad)
@@ -352,9 +448,15 @@ void ReferenceStore::close_session(const Uuid& session) {
   for (ModelJob* job : by_seq())
     if (job->state == State::kRunning && job->session == session) give_back(*job);
   settle_down();
+  admit();
 }
 
 void ReferenceStore::end_session(const Uuid& session) {
+  lose(session);
+  admit();
+}
+
+void ReferenceStore::lose(const Uuid& session) {
   if (sessions_.erase(session) == 0) return;
   for (ModelJob* job : by_seq()) {
     if (job->state != State::kRunning || job->session != session) continue;
@@ -369,8 +471,8 @@ void ReferenceStore::end_session(const Uuid& session) {
 void ReferenceStore::sweep() {
   for (ModelJob* job : by_seq())
     if (job->state == State::kScheduled && job->due <= now) {
-      job->state = State::kAvailable;
       job->ready = job->due;
+      make_available(*job);
     }
   for (ModelJob* job : by_seq())
     if (!ended(job->state) && job->asked.deadline && job->deadline && *job->deadline <= now && !job->stopping)
@@ -382,8 +484,9 @@ void ReferenceStore::rescue() {
   std::vector<Uuid> dead;
   for (const auto& [id, lease] : sessions_)
     if (lease.expires <= now) dead.push_back(id);
-  for (const Uuid& id : dead) end_session(id);
+  for (const Uuid& id : dead) lose(id);
   sweep();
+  admit();
   std::vector<ModelJob*> gone;
   for (ModelJob* job : by_seq())
     if (job->hidden && ended(job->state)) {

@@ -29,6 +29,7 @@ struct ModelJob {
   bool stopping = false;
   bool cancel_requested = false;
   bool hidden = false;
+  bool limited = false;  // waiting for a place of a limit
   std::string phase;
   bool fail_fast = false;
   int attempts = 0;
@@ -72,8 +73,12 @@ class ReferenceStore {
   void rescue();
   void prune(std::int64_t age);
   void sweep();  // what every exchange with free slots does first
+  void set_limit(const Limit& limit);
+  std::string remove_limit(LimitScope scope, const std::string& name);
+  int clear(const std::string& queue);
 
   std::map<Uuid, ModelJob> jobs;
+  std::set<std::string> paused;
 
  private:
   struct Lease {
@@ -84,6 +89,14 @@ class ReferenceStore {
   std::vector<ModelJob*> children(const Uuid& id);
   std::vector<ModelJob*> below(ModelJob& top);  // with it
   void place(ModelJob& job);
+  void make_available(ModelJob& job);
+  // A limit that applies to a job, and the name that it applies to.
+  using Place = std::pair<LimitScope, std::string>;
+  std::vector<std::pair<Place, const Limit*>> limits_of(const ModelJob& job) const;
+  bool has_place(const Place& place, const Limit& limit);
+  void admit();
+  void begin_limits_anew();
+  void lose(const Uuid& session);
   void end(ModelJob& job, State state);
   enum class Why { kCancelled, kLate, kNeedFailed };
   static Why because_of(State end_of_need);
@@ -95,6 +108,9 @@ class ReferenceStore {
   std::string add(const NewJob& job, const std::optional<Uuid>& parent);
 
   std::map<Uuid, Lease> sessions_;
+  std::map<Place, Limit> limits_;
+  LimitBook book_;
+  std::map<Place, Time> clocks_;  // of rates
   std::vector<Uuid> failed_now_;
   std::int64_t next_seq_ = 1;
 };

@@ -28,6 +28,26 @@ class ForwardingStore : public Store {
   Result<void> cancel(Uuid job) override { return store_->cancel(job); }
   Result<void> retry(Uuid job) override { return store_->retry(job); }
   Result<void> remove(Uuid job) override { return store_->remove(job); }
+  Result<void> pause_queue(const std::string& queue) override { return store_->pause_queue(queue); }
+  Result<void> resume_queue(const std::string& queue) override { return store_->resume_queue(queue); }
+  Result<int> clear_queue(const std::string& queue, int most) override {
+    return store_->clear_queue(queue, most);
+  }
+  Result<void> set_limit(const Limit& limit) override { return store_->set_limit(limit); }
+  Result<void> remove_limit(LimitScope scope, const std::string& name) override {
+    return store_->remove_limit(scope, name);
+  }
+  Result<std::vector<LimitUse>> limits() override { return store_->limits(); }
+  Result<void> put_schedule(const Schedule& schedule) override { return store_->put_schedule(schedule); }
+  Result<void> pause_schedule(const std::string& name, bool paused) override {
+    return store_->pause_schedule(name, paused);
+  }
+  Result<void> remove_schedule(const std::string& name) override { return store_->remove_schedule(name); }
+  Result<std::vector<Schedule>> schedules() override { return store_->schedules(); }
+  Result<bool> tick(const std::string& schedule, Time expected, Time next,
+                    std::span<const NewJob> jobs) override {
+    return store_->tick(schedule, expected, next, jobs);
+  }
   Result<Job> get(Uuid job) override { return store_->get(job); }
   Result<std::vector<Job>> list(const JobFilter& filter) override { return store_->list(filter); }
   Result<std::vector<OutcomeRecord>> outcomes_since(std::int64_t sequence, int most) override {
@@ -36,7 +56,7 @@ class ForwardingStore : public Store {
   Result<std::vector<SessionInfo>> sessions() override { return store_->sessions(); }
   Result<std::vector<QueueCounts>> counts() override { return store_->counts(); }
   Result<int> rescue(int most) override { return store_->rescue(most); }
-  Result<int> prune(Duration age, int most) override { return store_->prune(age, most); }
+  Result<int> prune(const PruneRules& rules, int most) override { return store_->prune(rules, most); }
   Result<std::vector<PurgedJob>> purged(int most) override { return store_->purged(most); }
   Result<void> forget_purged(std::span<const Uuid> jobs) override { return store_->forget_purged(jobs); }
   void wait(Duration most) override { store_->wait(most); }
