@@ -1,10 +1,10 @@
 // Worker: claims what it has free slots for, gives it to executors, settles what ends.
 //
 // run()'s thread is the loop: one call of Store::exchange(settled, free slots) a turn. Beside it are a keeper
-// (renews the lease, sends reports, rescues), a watch that never touches the store (timeouts, the own lease),
-// a listener (waits for the store's hints), a sweeper (removes objects of purged jobs) and, when a kind wants
-// it, one for follow-ups. Media runs on none of them. docs/worker_protocol.md tells the whole. Thread-safe:
-// drain() and stop() may come from any thread.
+// (renews the lease, sends reports, rescues, inserts what schedules ask for), a watch that never touches the
+// store (timeouts, the own lease), a listener (waits for the store's hints), a sweeper (removes objects of
+// purged jobs) and, when a kind wants it, one for follow-ups. Media runs on none of them.
+// docs/worker_protocol.md tells the whole. Thread-safe: drain() and stop() may come from any thread.
 #pragma once
 
 #include <atomic>

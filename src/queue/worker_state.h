@@ -16,6 +16,8 @@
 
 namespace spool {
 
+class Scheduler;
+
 // Worth waiting for: the store is busy, away or full. Says so once, and once when it is over.
 class StoreTrouble {
  public:
@@ -80,6 +82,8 @@ struct Worker::State {
   void listen();
   void sweep();
   void renew(StoreTrouble& trouble, BootClock::time_point& next);
+  void rescue(StoreTrouble& trouble, BootClock::time_point& next);
+  Duration tick(Scheduler& scheduler, StoreTrouble& trouble);
   void send_reports(StoreTrouble& trouble);
   void act_on(const ReportBox::Sent& sent);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "queue/scheduler.h"
 #include "queue/worker_state.h"
 
 namespace spool {
@@ -40,13 +41,15 @@ void Worker::State::lose_lease(std::string_view why) {
   notify_loop(&State::lease_lost);
 }
 
-// Renews, reports, rescues. Every call to the store that is not an exchange comes from here.
+// Renews, reports, rescues, ticks. Every call to the store that is not an exchange comes from here.
 void Worker::State::keep() {
-  StoreTrouble renewing, reporting, rescuing;
+  StoreTrouble renewing, reporting, rescuing, ticking;
+  Scheduler scheduler(store);
   auto next_renewal = BootClock::now() + options.lease / 3;
   auto next_rescue = BootClock::now();  // at once: a worker that was killed may have been us
+  auto next_tick = BootClock::now();
   for (;;) {
-    const auto due = std::min({next_renewal, next_rescue, reports.due()});
+    const auto due = std::min({next_renewal, next_rescue, next_tick, reports.due()});
     {
       std::unique_lock lock(lease_mutex);
       if (!threads_end && !reports_due)
@@ -57,18 +60,30 @@ void Worker::State::keep() {
     const auto now = BootClock::now();
     if (next_renewal <= now) renew(renewing, next_renewal);
     if (reports.due() <= now) send_reports(reporting);
-    if (next_rescue > now) continue;
-    const auto rescued = store.rescue(kMostRescued);
-    const bool more = rescued && *rescued >= kMostRescued;
-    next_rescue = BootClock::now();
-    if (!more) next_rescue += options.poll;
-    if (!rescued) {
-      next_rescue += rescuing.failed(rescued.error());
-    } else {
-      rescuing.over();
-      if (*rescued > 0) notify_loop(&State::hint);
-    }
+    if (next_tick <= now) next_tick = BootClock::now() + tick(scheduler, ticking);
+    if (next_rescue <= now) rescue(rescuing, next_rescue);
   }
+}
+
+// How long it takes until it has to be called again.
+Duration Worker::State::tick(Scheduler& scheduler, StoreTrouble& ticking) {
+  const auto rest = scheduler.turn();
+  if (!rest) return std::max(options.poll, ticking.failed(rest.error()));
+  ticking.over();
+  return *rest;
+}
+
+void Worker::State::rescue(StoreTrouble& rescuing, BootClock::time_point& next) {
+  const auto rescued = store.rescue(kMostRescued);
+  const bool more = rescued && *rescued >= kMostRescued;
+  next = BootClock::now();
+  if (!more) next += options.poll;
+  if (!rescued) {
+    next += rescuing.failed(rescued.error());
+    return;
+  }
+  rescuing.over();
+  if (*rescued > 0) notify_loop(&State::hint);
 }
 
 void Worker::State::renew(StoreTrouble& renewing, BootClock::time_point& next) {
