@@ -16,7 +16,7 @@ constexpr int kKindColumns = 14;
 
 std::string state_of(const Job& job) {
   if (job.state == State::kRunning && job.progress > 0) return fmt::format("run {:.0f}%", 100 * job.progress);
-  return std::string(name(job.state));
+  return job.limited ? "limited" : std::string(name(job.state));
 }
 
 std::string row(std::string_view id, std::string_view state, Style style, std::string_view age,

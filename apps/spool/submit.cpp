@@ -1,125 +1,25 @@
 // spool submit KIND|FILE [KEY=VALUE ...]: stores a job, or a pipeline, for a worker.
 #include <fmt/format.h>
 
-#include "base/file.h"
-#include "base/units.h"
 #include "commands.h"
-#include "parts.h"
-#include "pipeline/plan.h"
+#include "new_job.h"
 #include "watch.h"
 
 namespace spool {
 namespace {
 
-struct Options {
-  std::string what, input, name, queue = "default", id, unique_key, args, delay, timeout, deadline, owner;
-  std::vector<std::string> parameters, labels, tags;
-  int priority = 0, attempts = 3;
+struct Options : JobOptions {
+  std::string id;
   bool held = false, wait = false;
 };
 
-bool is_document(const std::string& what) {
-  return what == "-" || what.ends_with(".yaml") || what.ends_with(".yml") || what.ends_with(".json");
-}
-
-Result<std::pair<std::string, std::string>> key_and_value(const std::string& text) {
-  const auto equals = text.find('=');
-  if (equals == std::string::npos || equals == 0)
-    return fail(Code::kInvalidArgument, fmt::format("\"{}\": expected KEY=VALUE", text));
-  return std::pair(text.substr(0, equals), text.substr(equals + 1));
-}
-
-// What is written as KEY=VALUE is what a document would say: JSON where the schema wants something else than
-// a string.
-Json read_value(const Json& schema, const std::string& text) {
-  const Json type = schema.is_object() ? schema.value("type", Json()) : Json();
-  if (type == "string" || schema.contains("format") || schema.contains("enum")) {
-    if (text.starts_with('{'))
-      if (auto parsed = parse_json(text)) return *parsed;
-    return text;
-  }
-  auto parsed = parse_json(text);
-  return parsed ? *parsed : Json(text);
-}
-
-Result<Json> read_parameters(const Options& options, const Kind& kind) {
-  Json out = Json::object();
-  if (!options.args.empty()) {
-    SPOOL_ASSIGN(out, parse_json(options.args, "--args"));
-    if (!out.is_object()) return fail(Code::kInvalidArgument, "--args: must be a JSON object");
-  }
-  const Json properties = kind.schema.value("properties", Json::object());
-  for (const std::string& parameter : options.parameters) {
-    SPOOL_ASSIGN(const auto pair, key_and_value(parameter));
-    out[pair.first] = read_value(properties.value(pair.first, Json::object()), pair.second);
-  }
-  if (!options.input.empty()) {
-    SPOOL_ASSIGN(out["input"], input_reference(options.input));
-  }
-  return out;
-}
-
-Result<std::optional<Duration>> duration_flag(const char* flag, const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  const auto seconds = parse_duration(text);
-  if (!seconds) return fail(Code::kInvalidArgument, fmt::format("--{}: {}", flag, seconds.error().message));
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*seconds));
-}
-
-Result<NewJob> settings_of(const Options& options) {
-  NewJob job;
+Result<int> submit(const Options& options, Context& context) {
+  SPOOL_ASSIGN(const Config config, load_config(context));
+  SPOOL_ASSIGN(NewJob job, plan_job(options, config));
+  job.held = options.held;
   if (!options.id.empty()) {
     SPOOL_ASSIGN(job.id, Uuid::parse(options.id));
   }
-  job.name = options.name;
-  job.owner = options.owner;
-  job.queue = options.queue;
-  job.priority = options.priority;
-  job.most_attempts = options.attempts;
-  job.tags = options.tags;
-  job.held = options.held;
-  job.unique_key = options.unique_key;
-  SPOOL_ASSIGN(const auto delay, duration_flag("delay", options.delay));
-  job.delay = delay.value_or(Duration{0});
-  SPOOL_ASSIGN(job.timeout, duration_flag("timeout", options.timeout));
-  SPOOL_ASSIGN(job.deadline, duration_flag("deadline", options.deadline));
-  for (const std::string& label : options.labels) {
-    SPOOL_ASSIGN(const auto pair, key_and_value(label));
-    job.labels[pair.first] = pair.second;
-  }
-  return job;
-}
-
-Result<NewJob> plan(const Options& options, const Config& config) {
-  const Kinds kinds = make_kinds(config);
-  const pipeline::Ladders ladders = ladders_of(config);
-  const pipeline::Environment environment = environment_with(kinds, ladders);
-  SPOOL_ASSIGN(NewJob job, settings_of(options));
-  if (is_document(options.what)) {
-    if (!options.parameters.empty() || !options.args.empty())
-      return fail(Code::kInvalidArgument, "a pipeline takes no parameters: they stand in its document");
-    SPOOL_ASSIGN(const std::string text, read_document(options.what));
-    SPOOL_ASSIGN(const pipeline::Document document,
-                 pipeline::parse_pipeline(text, options.what, environment));
-    std::string source;
-    if (!options.input.empty()) {
-      SPOOL_ASSIGN(source, input_reference(options.input));
-    }
-    SPOOL_ASSIGN(job, pipeline::plan_pipeline(document, source, std::move(job)));
-  } else {
-    job.kind = options.what;
-    if (const Kind* kind = kinds.find(options.what)) {
-      SPOOL_ASSIGN(Json parameters, read_parameters(options, *kind));
-      SPOOL_ASSIGN(job.args, pipeline::check_parameters(*kind, std::move(parameters), environment));
-    }
-  }
-  SPOOL_TRY(kinds.check(job));
-  return job;
-}
-
-Result<int> submit(const Options& options, Context& context) {
-  SPOOL_ASSIGN(const Config config, load_config(context));
-  SPOOL_ASSIGN(const NewJob job, plan(options, config));
   SPOOL_ASSIGN(const auto store, open_store(config, Open::kMake));
   SPOOL_ASSIGN(auto inserted, store->insert({&job, 1}));
   if (!inserted.at(0)) return fail(std::move(inserted.at(0)).error());
@@ -138,30 +38,8 @@ Result<int> submit(const Options& options, Context& context) {
 void add_submit(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("submit", "Store a job or a pipeline for a worker");
   const auto options = std::make_shared<Options>();
-  command
-      ->add_option("what", options->what,
-                   "A kind of job, or a pipeline document (FILE.yaml, FILE.json, - for stdin)")
-      ->required()
-      ->type_name("KIND|FILE");
-  command->add_option("parameters", options->parameters, "Parameters of the kind")->type_name("KEY=VALUE");
-  command->add_option("-i,--input", options->input, "The source: a file, or object:KEY")->type_name("FILE");
-  command->add_option("--args", options->args, "All parameters at once")->type_name("JSON");
-  command->add_option("--name", options->name, "What people call it");
-  command->add_option("--queue", options->queue, "The queue it waits in")->capture_default_str();
-  command->add_option("--priority", options->priority, "One step is worth five minutes of waiting")
-      ->capture_default_str();
-  command->add_option("--attempts", options->attempts, "How often it is tried")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100));
-  command->add_option("--tag", options->tags, "What its worker must have (repeatable)");
-  command->add_option("--label", options->labels, "KEY=VALUE for finding it again (repeatable)");
+  add_job_options(*command, *options);
   command->add_option("--id", options->id, "An id of your own (UUID): the same id and job twice is one job");
-  command->add_option("--unique-key", options->unique_key,
-                      "No second unfinished job of this kind with this key");
-  command->add_option("--delay", options->delay, "Not before this time has passed (10s, 5m)");
-  command->add_option("--timeout", options->timeout, "How long one attempt may take");
-  command->add_option("--deadline", options->deadline, "How long the whole may take, from now on");
-  command->add_option("--owner", options->owner, "Whose it is");
   command->add_flag("--held", options->held, "Accepted, but only run after `spool start`");
   command->add_flag("--wait", options->wait, "Follow it to its end, as `spool watch` does");
   add_store_options(*command, context);

@@ -45,14 +45,15 @@ EngineOptions engine_options(const Config& config) {
   return out;
 }
 
-// Nothing left that could still run: what is held waits for its owner.
+// Nothing left that could still run: what is held waits for its owner, what a paused queue has for its
+// operator.
 bool is_idle(Store& store) {
   const auto counts = store.counts();
   if (!counts) return false;
   return std::all_of(counts->begin(), counts->end(), [](const QueueCounts& queue) {
     std::int64_t open = 0;
     for (const State state : {State::kWaiting, State::kScheduled, State::kAvailable, State::kRunning})
-      open += queue.counts[static_cast<int>(state)];
+      if (!queue.paused || state == State::kRunning) open += queue.counts[static_cast<int>(state)];
     return open == 0;
   });
 }
