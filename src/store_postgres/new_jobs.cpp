@@ -7,7 +7,7 @@ namespace {
 
 constexpr const char* kLaneOf = "SELECT spool.lane_of($1, $2, $3, $4)";
 constexpr const char* kInsertPlain =
-    "SELECT spool.insert_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    "SELECT spool.insert_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 // Both are read from one row each: the lanes are known when the last job is in.
 constexpr const char* kInsert =
     "WITH added AS MATERIALIZED (SELECT * FROM spool.insert($1, $2)) SELECT a.id, a.existed, a.code, "
@@ -26,7 +26,7 @@ std::vector<Result<Inserted>> insert_plain(Connection& db, LaneNumbers& lanes, D
                                            std::span<const Draft> drafts, std::vector<int>& woken) {
   std::vector<Uuid> ids;
   std::vector<std::string_view> kinds, names, owners, args;
-  std::vector<std::optional<std::string_view>> labels;
+  std::vector<std::optional<std::string_view>> labels, limit_keys;
   std::vector<int> lane_numbers, most_attempts;
   std::vector<std::optional<Duration>> timeouts;
   std::vector<double> weights;
@@ -47,6 +47,8 @@ std::vector<Result<Inserted>> insert_plain(Connection& db, LaneNumbers& lanes, D
     lane_numbers.push_back(lanes.of(db, job));
     args.push_back(draft.args);
     labels.push_back(draft.labels.empty() ? std::nullopt : std::optional<std::string_view>(draft.labels));
+    limit_keys.push_back(job.limit_key.empty() ? std::nullopt
+                                               : std::optional<std::string_view>(job.limit_key));
     most_attempts.push_back(job.most_attempts);
     timeouts.push_back(job.timeout);
     weights.push_back(job.weight);
@@ -54,7 +56,7 @@ std::vector<Result<Inserted>> insert_plain(Connection& db, LaneNumbers& lanes, D
   }
   if (ids.empty()) return results;
   Rows row = db.query(kInsertPlain, shift, ids, kinds, names, owners, lane_numbers, args, labels,
-                      most_attempts, timeouts, weights, optionals);
+                      most_attempts, timeouts, weights, optionals, limit_keys);
   if (row.next())
     for (const std::int64_t lane : row.i64s(0)) woken.push_back(static_cast<int>(lane));
   return results;
@@ -94,6 +96,7 @@ Json to_new_job(const Draft& draft) {
       {"timeout", or_null(job.timeout)},
       {"deadline", or_null(job.deadline)},
       {"unique_key", unless_empty(job.unique_key)},
+      {"limit_key", unless_empty(job.limit_key)},
       {"weight", job.weight},
       {"optional", job.optional},
       {"held", job.held},

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "queue/new_job_json.h"
 #include "store_postgres/exchanges.h"
 #include "store_postgres/new_jobs.h"
 #include "store_postgres/notify.h"
@@ -30,7 +31,19 @@ constexpr const char* kCancel = "SELECT spool.cancel_job($1, $2)";
 constexpr const char* kRetry = "SELECT spool.retry($1, $2)";
 constexpr const char* kRemove = "SELECT spool.remove($1, $2)";
 constexpr const char* kRescue = "SELECT changed, woken FROM spool.rescue($1, $2)";
-constexpr const char* kPrune = "SELECT spool.prune($1, $2, $3)";
+constexpr const char* kPrune = "SELECT spool.prune($1, $2, $3, $4, $5, $6)";
+constexpr const char* kPauseQueue = "INSERT INTO spool.paused_queue VALUES ($1) ON CONFLICT DO NOTHING";
+constexpr const char* kResumeQueue = "SELECT spool.resume_queue($1)";
+constexpr const char* kClearQueue = "SELECT cleared, woken FROM spool.clear_queue($1, $2, $3)";
+constexpr const char* kSetLimit = "SELECT spool.set_limit($1, $2, $3, $4, $5, $6, $7)";
+constexpr const char* kRemoveLimit = "SELECT spool.remove_limit($1, $2, $3)";
+constexpr const char* kPutSchedule =
+    "INSERT INTO spool.schedule (name, cron, zone, missed, job, paused, next) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    " ON CONFLICT (name) DO UPDATE SET cron = excluded.cron, zone = excluded.zone, missed = excluded.missed,"
+    " job = excluded.job, paused = excluded.paused, next = excluded.next";
+constexpr const char* kPauseSchedule = "UPDATE spool.schedule SET paused = $2 WHERE name = $1 RETURNING 1";
+constexpr const char* kRemoveSchedule = "DELETE FROM spool.schedule WHERE name = $1 RETURNING 1";
+constexpr const char* kTick = "SELECT ticked, woken FROM spool.tick($1, $2, $3, $4, $5)";
 constexpr const char* kForgetPurged = "DELETE FROM spool.purged WHERE id = ANY ($1)";
 constexpr const char* kClock = "SELECT spool.clock($1)";
 
@@ -55,6 +68,25 @@ std::vector<int> lanes_of(const Rows& row, int at) {
   std::vector<int> lanes;
   for (const std::int64_t lane : row.i64s(at)) lanes.push_back(static_cast<int>(lane));
   return lanes;
+}
+
+std::vector<int> woken_by(Rows row) {
+  return row.next() ? lanes_of(row, 0) : std::vector<int>();
+}
+
+Result<void> check_queue(const std::string& queue) {
+  if (is_word(queue, 200)) return {};
+  return fail(Code::kInvalidArgument, "a queue has a name (at most 200 bytes, no control characters)");
+}
+
+Result<void> check_schedule(const Schedule& schedule) {
+  if (!is_word(schedule.name, 200))
+    return fail(Code::kInvalidArgument, "a schedule needs a name (at most 200 bytes, no control characters)");
+  const NewJob& job = schedule.job;
+  if (!job.id.is_nil() || job.parent || !job.needs.empty())
+    return fail(Code::kInvalidArgument, "a schedule's job has no id, no parent and no needs of its own");
+  if (const Draft made = draft(job); made.error) return fail(*made.error);
+  return {};
 }
 
 // The reports, column by column.
@@ -179,6 +211,84 @@ class PostgresStore final : public Store {
   Result<void> retry(Uuid job) override { return change_job(kRetry, job); }
   Result<void> remove(Uuid job) override { return change_job(kRemove, job); }
 
+  Result<void> pause_queue(const std::string& queue) override {
+    SPOOL_TRY(check_queue(queue));
+    return change([&](Connection& db) {
+      db.run(kPauseQueue, queue);
+      return std::vector<int>();
+    });
+  }
+  Result<void> resume_queue(const std::string& queue) override {
+    SPOOL_TRY(check_queue(queue));
+    return change([&](Connection& db) { return woken_by(db.query(kResumeQueue, queue)); });
+  }
+  Result<int> clear_queue(const std::string& queue, int most) override {
+    SPOOL_TRY(check_queue(queue));
+    int cleared = 0;
+    SPOOL_TRY(change([&](Connection& db) {
+      Rows row = db.query(kClearQueue, shift(), queue, most);
+      if (!row.next()) return std::vector<int>();
+      cleared = row.i32(0);
+      return lanes_of(row, 1);
+    }));
+    return cleared;
+  }
+
+  Result<void> set_limit(const Limit& limit) override {
+    if (std::string wrong = complaint(limit); !wrong.empty()) return fail(Code::kInvalidArgument, std::move(wrong));
+    const auto of_rate = [&](auto member) {
+      return limit.rate ? std::optional((*limit.rate).*member) : std::nullopt;
+    };
+    return change([&](Connection& db) {
+      return woken_by(db.query(kSetLimit, shift(), static_cast<int>(limit.scope), limit.name, limit.concurrency,
+                               of_rate(&Rate::count), of_rate(&Rate::period), of_rate(&Rate::burst)));
+    });
+  }
+  Result<void> remove_limit(LimitScope scope, const std::string& name) override {
+    return change(
+        [&](Connection& db) { return woken_by(db.query(kRemoveLimit, shift(), static_cast<int>(scope), name)); });
+  }
+  Result<std::vector<LimitUse>> limits() override {
+    return ask([](Reader& reader) { return reader.limits(); });
+  }
+
+  Result<void> put_schedule(const Schedule& schedule) override {
+    SPOOL_TRY(check_schedule(schedule));
+    const std::string job = to_text(to_json(schedule.job));
+    return change([&](Connection& db) {
+      db.run(kPutSchedule, schedule.name, schedule.cron, schedule.zone, static_cast<int>(schedule.missed), job,
+             schedule.paused, schedule.next);
+      return std::vector<int>();
+    });
+  }
+  Result<void> pause_schedule(const std::string& name, bool paused) override {
+    return change_schedule(name, [&](Connection& db) { return db.query(kPauseSchedule, name, paused); });
+  }
+  Result<void> remove_schedule(const std::string& name) override {
+    return change_schedule(name, [&](Connection& db) { return db.query(kRemoveSchedule, name); });
+  }
+  Result<std::vector<Schedule>> schedules() override {
+    return ask([](Reader& reader) { return reader.schedules(); });
+  }
+  Result<bool> tick(const std::string& schedule, Time expected, Time next,
+                    std::span<const NewJob> jobs) override {
+    Json all = Json::array();
+    for (const NewJob& job : jobs) {
+      const Draft made = draft(job);
+      if (made.error) return fail(*made.error);
+      all.push_back(to_new_job(made));
+    }
+    const std::string text = to_text(all);
+    bool ticked = false;
+    SPOOL_TRY(change([&](Connection& db) {
+      Rows row = db.query(kTick, shift(), schedule, expected, next, Jsonb{text});
+      if (!row.next()) return std::vector<int>();
+      ticked = row.boolean(0);
+      return lanes_of(row, 1);
+    }));
+    return ticked;
+  }
+
   Result<Job> get(Uuid job) override {
     SPOOL_ASSIGN(auto found, ask([&](Reader& reader) { return reader.get(job); }));
     if (!found) return fail(Code::kNotFound, fmt::format("there is no job {}", job.text()));
@@ -208,10 +318,14 @@ class PostgresStore final : public Store {
     return changed;
   }
 
-  Result<int> prune(Duration age, int most) override {
+  Result<int> prune(const PruneRules& rules, int most) override {
+    if (!rules.age && !rules.keep) return fail(Code::kInvalidArgument, "prune: by age, by number, or by both");
+    if (rules.age.value_or(Duration(0)) < Duration(0) || rules.keep.value_or(0) < 0)
+      return fail(Code::kInvalidArgument, "prune: an age and a number are not less than nothing");
+    const auto queue = rules.queue.empty() ? std::nullopt : std::optional<std::string>(rules.queue);
     return guarded([&] {
       return write(pool_, [&](Connection& db) {
-        Rows row = db.query(kPrune, shift(), age, most);
+        Rows row = db.query(kPrune, shift(), queue, rules.age, rules.keep, rules.with_outputs, most);
         return row.next() ? row.i32(0) : 0;
       });
     });
@@ -248,9 +362,14 @@ class PostgresStore final : public Store {
     return {};
   }
   Result<void> change_job(const char* sql, const Uuid& id) {
-    return change([&](Connection& db) {
-      Rows row = db.query(sql, shift(), id);
-      return row.next() ? lanes_of(row, 0) : std::vector<int>();
+    return change([&](Connection& db) { return woken_by(db.query(sql, shift(), id)); });
+  }
+  template <class Work>
+  Result<void> change_schedule(const std::string& name, Work&& work) {
+    return guarded([&] {
+      write(pool_, [&](Connection& db) {
+        if (!work(db).next()) refuse(Code::kNotFound, fmt::format("there is no schedule {}", name));
+      });
     });
   }
   template <class Work>

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "queue/new_job_json.h"
 #include "store_postgres/json_text.h"
 
 namespace spool::postgres {
@@ -11,8 +12,8 @@ namespace {
 
 // All joins by primary key, outcome by outcome_of_job, needs by need_of_job, failures by failure_of_job.
 #define SPOOL_JOBS                                                                                          \
-  "SELECT j.id, up.id, coalesce(top.id, j.id), j.kind, j.name, j.owner, a.queue, j.unique_key, j.args, "    \
-  "j.labels,"                                                                                               \
+  "SELECT j.id, up.id, coalesce(top.id, j.id), j.kind, j.name, j.owner, a.queue, j.unique_key, j.limit_key, "     \
+  "j.args, j.labels,"                                                                                       \
   " a.priority, a.slots, a.tags, s.state, coalesce(l.phase, ''), coalesce(r.attempt, o.attempt, "           \
   "l.attempts, 0),"                                                                                         \
   " j.most_attempts, coalesce(l.rescues, 0), coalesce(l.stop, 0) = 1, j.timeout, coalesce(l.deadline, "     \
@@ -29,7 +30,7 @@ namespace {
   " (SELECT json_agg(json_build_array(f.attempt, f.code, f.message, f.native, f.worker, f.began, f.ended, " \
   "f.log,"                                                                                                  \
   "                                   f.cpu, f.memory, f.bytes_read, f.bytes_written) ORDER BY f.n)"        \
-  "  FROM spool.failure f WHERE f.seq = j.seq)"                                                             \
+  "  FROM spool.failure f WHERE f.seq = j.seq), p.line IS NOT NULL"                                                             \
   " FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq"          \
   " LEFT JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.parked p ON p.seq = j.seq"                   \
   " LEFT JOIN spool.outcome o ON o.seq = j.seq AND NOT o.superseded"                                        \
@@ -40,25 +41,32 @@ namespace {
   " WHERE NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = j.seq)"
 constexpr const char* kGet = SPOOL_JOBS " AND j.id = $1";
 constexpr const char* kSeqOf = "SELECT seq FROM spool.job WHERE id = $1";
-constexpr const char* kOutcomes =  // the primary key is the order
-    "SELECT o.n, j.id, coalesce(top.id, j.id), o.state, o.at FROM spool.outcome o JOIN spool.job j ON j.seq "
-    "= o.seq"
-    " LEFT JOIN spool.job top ON top.seq = j.root WHERE o.n > $1 AND o.n < spool.log_end() ORDER BY o.n "
-    "LIMIT $2";
-constexpr const char* kSessions =
+constexpr const char* kOutcomes = "SELECT * FROM spool.outcomes_since($1, $2)";
+constexpr const char* kSessions =  // running_of_session
     "SELECT s.id, s.host, s.pid, s.version, s.slots, s.tags, s.lease, s.expires,"
-    " (SELECT count(*) FROM spool.running r WHERE r.session = s.session) FROM spool.session s ORDER BY "
-    "s.session";
+    " (SELECT json_agg(json_build_array(j.id, j.kind, j.name, a.slots, r.claimed) ORDER BY j.seq)"
+    "  FROM spool.running r JOIN spool.job j ON j.seq = r.seq JOIN spool.lane a ON a.lane = j.lane"
+    "  WHERE r.session = s.session) FROM spool.session s ORDER BY s.session";
 constexpr const char* kPurged =  // the first ones by primary key
     "SELECT id, root, name, outputs FROM spool.purged ORDER BY id LIMIT $1";
+// One row a queue and state; -1: the limited ones among the waiting.
 constexpr const char* kCounts =
-    "SELECT a.queue, x.state, sum(x.n)::bigint FROM (SELECT lane, 3 AS state, count(*) AS n FROM spool.ready "
-    "GROUP BY 1"
-    " UNION ALL SELECT j.lane, p.state, count(*) FROM spool.parked p JOIN spool.job j ON j.seq = p.seq GROUP "
-    "BY 1, 2"
+    "SELECT a.queue, x.state, sum(x.n)::bigint FROM (SELECT lane, 3 AS state, count(*) AS n FROM spool.ready"
+    " GROUP BY 1"
+    " UNION ALL SELECT j.lane, p.state, count(*) FROM spool.parked p JOIN spool.job j ON j.seq = p.seq"
+    " GROUP BY 1, 2"
+    " UNION ALL SELECT j.lane, -1, count(*) FROM spool.parked p JOIN spool.job j ON j.seq = p.seq"
+    " WHERE p.line IS NOT NULL GROUP BY 1"
     " UNION ALL SELECT j.lane, 4, count(*) FROM spool.running r JOIN spool.job j ON j.seq = r.seq GROUP BY 1"
     " UNION ALL SELECT j.lane, o.state, count(*) FROM spool.outcome o JOIN spool.job j ON j.seq = o.seq"
     " WHERE NOT o.superseded GROUP BY 1, 2) x JOIN spool.lane a ON a.lane = x.lane GROUP BY 1, 2 ORDER BY 1";
+constexpr const char* kPausedQueues = "SELECT queue FROM spool.paused_queue";
+constexpr const char* kFirstInLine =  // the primary key of ready
+    "SELECT a.queue, min(f.rank + a.priority * 300000000::bigint) FROM spool.lane a CROSS JOIN LATERAL"
+    " (SELECT r.rank FROM spool.ready r WHERE r.lane = a.lane ORDER BY r.rank, r.seq LIMIT 1) f GROUP BY 1";
+constexpr const char* kLimits = "SELECT * FROM spool.limits_in_use()";
+constexpr const char* kSchedules =
+    "SELECT name, cron, zone, missed, job, paused, next FROM spool.schedule ORDER BY name COLLATE \"C\"";
 
 Usage usage_of(const Json& row, std::size_t from) {
   return {row[from].get<double>(), row[from + 1].get<std::int64_t>(), row[from + 2].get<std::int64_t>(),
@@ -89,7 +97,7 @@ Job job_of(const Rows& row) {
   job.id = row.uuid(++at);
   if (!row.null(++at)) job.parent = row.uuid(at);
   job.root = row.uuid(++at);
-  for (std::string* text : {&job.kind, &job.name, &job.owner, &job.queue, &job.unique_key})
+  for (std::string* text : {&job.kind, &job.name, &job.owner, &job.queue, &job.unique_key, &job.limit_key})
     *text = row.text(++at);
   job.args = json_of(row.view(++at));
   ++at;
@@ -122,6 +130,7 @@ Job job_of(const Rows& row) {
   job.ended = row.maybe_time(++at);
   add_needs(row.view(++at), job);
   add_errors(row.view(++at), job);
+  job.limited = row.boolean(++at);
   return job;
 }
 
@@ -188,22 +197,60 @@ std::vector<SessionInfo> Reader::sessions() {
     info.session.id = rows.uuid(0);
     info.worker = {rows.text(1), rows.i32(2), rows.text(3), rows.i32(4), rows.texts(5), rows.duration(6)};
     info.expires = rows.time(7);
-    info.running = rows.i32(8);
+    for (const Json& row : json_of(rows.view(8)))
+      info.running.push_back({Uuid::parse(row[0].get<std::string>()).value_or(Uuid{}), row[1].get<std::string>(),
+                              row[2].get<std::string>(), row[3].get<int>(),
+                              Time(Duration(row[4].get<std::int64_t>()))});
   }
   return sessions;
 }
 
 std::vector<QueueCounts> Reader::counts() {
   std::map<std::string, QueueCounts> queues;
-  Rows rows = db_.query(kCounts);
-  while (rows.next()) {
+  for (Rows rows = db_.query(kCounts); rows.next();) {
     QueueCounts& queue = queues[rows.text(0)];
-    queue.queue = rows.text(0);
-    queue.counts[rows.i32(1)] = rows.i64(2);
+    const int state = rows.i32(1);
+    (state < 0 ? queue.limited : queue.counts[state]) = rows.i64(2);
   }
+  for (Rows rows = db_.query(kPausedQueues); rows.next();) queues[rows.text(0)].paused = true;
+  for (Rows rows = db_.query(kFirstInLine); rows.next();) queues[rows.text(0)].oldest_ready = rows.time(1);
   std::vector<QueueCounts> list;
-  for (auto& [name, queue] : queues) list.push_back(std::move(queue));
+  for (auto& [name, queue] : queues) list.emplace_back(std::move(queue)).queue = name;
   return list;
+}
+
+std::vector<LimitUse> Reader::limits() {
+  std::vector<LimitUse> uses;
+  Rows rows = db_.query(kLimits);
+  while (rows.next()) {
+    LimitUse& use = uses.emplace_back();
+    use.limit.scope = static_cast<LimitScope>(rows.i32(0));
+    use.limit.name = rows.text(1);
+    if (!rows.null(2)) use.limit.concurrency = rows.i32(2);
+    if (!rows.null(3)) use.limit.rate = Rate{rows.i32(3), rows.duration(4), rows.i32(5)};
+    use.taken = rows.i64(6);
+    use.waiting = rows.i64(7);
+  }
+  return uses;
+}
+
+std::vector<Schedule> Reader::schedules() {
+  std::vector<Schedule> schedules;
+  Rows rows = db_.query(kSchedules);
+  while (rows.next()) {
+    Schedule& schedule = schedules.emplace_back();
+    schedule.name = rows.text(0);
+    schedule.cron = rows.text(1);
+    schedule.zone = rows.text(2);
+    schedule.missed = static_cast<Missed>(rows.i32(3));
+    auto job = new_job_from_json(json_of(rows.view(4)));
+    if (!job)
+      refuse(Code::kInternal, fmt::format("database: the schedule {}: {}", schedule.name, job.error().message));
+    schedule.job = std::move(*job);
+    schedule.paused = rows.boolean(5);
+    schedule.next = rows.time(6);
+  }
+  return schedules;
 }
 
 std::vector<PurgedJob> Reader::purged(int most) {

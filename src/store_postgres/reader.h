@@ -18,6 +18,8 @@ class Reader {
   [[nodiscard]] std::vector<OutcomeRecord> outcomes_since(std::int64_t sequence, int most);
   [[nodiscard]] std::vector<SessionInfo> sessions();
   [[nodiscard]] std::vector<QueueCounts> counts();
+  [[nodiscard]] std::vector<LimitUse> limits();
+  [[nodiscard]] std::vector<Schedule> schedules();
   [[nodiscard]] std::vector<PurgedJob> purged(int most);
 
  private:

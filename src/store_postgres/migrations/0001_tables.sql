@@ -34,6 +34,7 @@ CREATE TABLE spool.job (
   deadline       bigint,                -- its own or that of a job above it, whichever is sooner
   deadline_asked bigint,                -- its own, as a duration
   unique_key     text,
+  limit_key      text,
   weight         double precision NOT NULL,
   optional       boolean NOT NULL,
   held           boolean NOT NULL,      -- as asked for
@@ -71,16 +72,22 @@ CREATE TABLE spool.ready (
   rank  bigint NOT NULL,
   seq   bigint NOT NULL,
   plain boolean NOT NULL,
+  limited boolean NOT NULL DEFAULT false,  -- holds places of limits
   PRIMARY KEY (lane, rank, seq)
 );
+CREATE INDEX ready_limited ON spool.ready (seq) WHERE limited;
 
--- Created, waiting and scheduled jobs. open = open need edges + live children.
+-- Created, waiting and scheduled jobs. open = open need edges + live children. line and rank are set while a job waits
+-- for nothing but a place of a limit.
 CREATE TABLE spool.parked (
   seq   bigint PRIMARY KEY,
   state smallint NOT NULL,
   open  bigint NOT NULL,
-  due   bigint NOT NULL
+  due   bigint NOT NULL,
+  line  integer,
+  rank  bigint
 ) WITH (fillfactor = 70);
+CREATE INDEX parked_line ON spool.parked (line, rank, seq) WHERE line IS NOT NULL;
 CREATE INDEX parked_due ON spool.parked (due) WHERE state = 2;
 
 CREATE TABLE spool.running (
@@ -89,7 +96,8 @@ CREATE TABLE spool.running (
   session bigint NOT NULL,
   attempt integer NOT NULL,
   claimed bigint NOT NULL,
-  plain   boolean NOT NULL
+  plain   boolean NOT NULL,
+  limited boolean NOT NULL
 ) WITH (fillfactor = 90);
 CREATE INDEX running_of_session ON spool.running (session, seq);
 
@@ -180,6 +188,38 @@ CREATE TABLE spool.session (
   lease   bigint NOT NULL,
   expires bigint NOT NULL
 ) WITH (fillfactor = 50);
+
+-- Limits (queue/limit.h). Places are not counted anywhere: those that are taken are the limited rows of ready and running.
+CREATE TABLE spool.limit_rule (
+  scope       integer NOT NULL,      -- 0 queue, 1 key
+  name        text NOT NULL,
+  concurrency integer,
+  count       integer,               -- null, as period and burst: no rate
+  period      bigint,
+  burst       integer,
+  PRIMARY KEY (scope, name)
+);
+-- The lines in which jobs wait: one for each queue and key that have come together. key: '' none.
+CREATE TABLE spool.limit_line (
+  line  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  queue text NOT NULL,
+  key   text NOT NULL,
+  UNIQUE (queue, key)
+);
+-- A rate's clock, as long as it is ahead of ours.
+CREATE TABLE spool.limit_clock (scope integer NOT NULL, name text NOT NULL, next bigint NOT NULL, PRIMARY KEY (scope, name));
+
+CREATE TABLE spool.paused_queue (queue text PRIMARY KEY);
+
+CREATE TABLE spool.schedule (
+  name   text PRIMARY KEY,
+  cron   text NOT NULL,
+  zone   text NOT NULL,
+  missed smallint NOT NULL,   -- enum Missed
+  job    text NOT NULL,       -- JSON: queue/new_job_json.h
+  paused boolean NOT NULL,
+  next   bigint NOT NULL
+);
 
 -- One row: what the numbers of transactions are counted from, should this database ever be moved to another server.
 CREATE TABLE spool.log_epoch (epoch bigint NOT NULL);

@@ -20,8 +20,28 @@ $$ SELECT ready - priority * 300000000::bigint $$;
 CREATE SEQUENCE spool.log_row CYCLE MINVALUE 0 MAXVALUE 1048575 CACHE 1;
 CREATE FUNCTION spool.log_number() RETURNS bigint LANGUAGE sql VOLATILE AS
 $$ SELECT (((SELECT epoch FROM spool.log_epoch) + pg_current_xact_id()::text::bigint) << 20) + nextval('spool.log_row') $$;
-CREATE FUNCTION spool.log_end() RETURNS bigint LANGUAGE sql STABLE AS
-$$ SELECT ((SELECT epoch FROM spool.log_epoch) + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 20 $$;
+-- Where the whole part of the log ends: the oldest transaction of this database that still runs, or the next one. Asked for
+-- before the log is read, by a snapshot of its own. Whoever may not see other roles' transactions takes the oldest one of the
+-- whole server.
+CREATE FUNCTION spool.log_end() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+  SELECT ((SELECT epoch FROM spool.log_epoch) + CASE
+      WHEN EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datname = current_database() AND a.query = '<insufficient privilege>')
+      THEN pg_snapshot_xmin(s.now)::text::bigint
+      ELSE pg_snapshot_xmax(s.now)::text::bigint - coalesce(greatest(
+        (SELECT max(age(a.backend_xid)) FROM pg_stat_activity a WHERE a.datname = current_database()),
+        (SELECT max(age(p.transaction)) FROM pg_prepared_xacts p WHERE p.database = current_database())), 0) END) << 20
+  FROM (SELECT pg_current_snapshot() AS now) s
+$$;
+CREATE FUNCTION spool.outcomes_since(after bigint, most integer) RETURNS TABLE (n bigint, job uuid, root uuid, state integer, at bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+  log_end bigint := spool.log_end();
+BEGIN
+  RETURN QUERY  -- the primary key is the order
+    SELECT o.n, j.id, coalesce(top.id, j.id), o.state::integer, o.at
+    FROM spool.outcome o JOIN spool.job j ON j.seq = o.seq LEFT JOIN spool.job top ON top.seq = j.root
+    WHERE o.n > after AND o.n < log_end ORDER BY o.n LIMIT most;
+END $$;
 
 -- An error of the contract: 'SP001' invalid argument, 'SP002' not found, 'SP003' conflict, 'SP004' limit exceeded,
 -- 'SP005' lease lost, 'SP006' internal.
@@ -113,14 +133,49 @@ BEGIN
   RETURN found_seq;
 END $$;
 
+-- The limit that applies to a queue or key: its own, or the one with the longest beginning.
+CREATE FUNCTION spool.limit_of(of_scope integer, of_name text) RETURNS spool.limit_rule LANGUAGE sql STABLE AS $$
+  SELECT r FROM spool.limit_rule r
+    WHERE r.scope = of_scope AND (r.name = of_name OR right(r.name, 1) = '*' AND starts_with(of_name, left(r.name, -1)))
+    ORDER BY right(r.name, 1) = '*', length(r.name) DESC LIMIT 1
+$$;
+CREATE FUNCTION spool.has_limit(queue text, key text) RETURNS boolean LANGUAGE sql STABLE AS
+$$ SELECT (spool.limit_of(0, queue)).scope IS NOT NULL OR (spool.limit_of(1, key)).scope IS NOT NULL $$;
+
+-- Where a job waits for a place of its limits; null: none applies to it.
+CREATE FUNCTION spool.line_of(of bigint) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  v_queue text;
+  v_key text;
+  found_line integer;
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM spool.limit_rule) THEN RETURN NULL; END IF;
+  SELECT a.queue, coalesce(j.limit_key, '') INTO v_queue, v_key
+    FROM spool.job j JOIN spool.lane a ON a.lane = j.lane WHERE j.seq = of;
+  IF NOT spool.has_limit(v_queue, nullif(v_key, '')) THEN RETURN NULL; END IF;
+  LOOP
+    SELECT l.line INTO found_line FROM spool.limit_line l WHERE l.queue = v_queue AND l.key = v_key;
+    IF found THEN RETURN found_line; END IF;
+    INSERT INTO spool.limit_line (queue, key) VALUES (v_queue, v_key) ON CONFLICT DO NOTHING;
+  END LOOP;
+END $$;
+
+-- Available, or in the line of its limits, where spool.admit() finds it.
 CREATE FUNCTION spool.make_ready(n spool.node, ready bigint, remember boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_line integer := spool.line_of(n.seq);
+  v_rank bigint := spool.rank_of(n.priority, make_ready.ready);
 BEGIN
   IF remember THEN
     INSERT INTO spool.life (seq, ready) VALUES (n.seq, make_ready.ready)
       ON CONFLICT (seq) DO UPDATE SET ready = excluded.ready;
   END IF;
-  INSERT INTO spool.ready (lane, rank, seq, plain)
-    VALUES (n.lane, spool.rank_of(n.priority, make_ready.ready), n.seq, false);
+  IF v_line IS NULL THEN
+    INSERT INTO spool.ready (lane, rank, seq, plain) VALUES (n.lane, v_rank, n.seq, false);
+  ELSE
+    INSERT INTO spool.parked (seq, state, open, due, line, rank)
+      VALUES (n.seq, 1, 0, make_ready.ready, v_line, v_rank);
+  END IF;
   PERFORM spool.note_woken(n.lane);
 END $$;
 
@@ -242,7 +297,8 @@ BEGIN
     PERFORM spool.take_out(n);
     PERFORM spool.park(parent, 1, many, n.ready);
   ELSE
-    UPDATE spool.parked p SET open = p.open + many, state = CASE p.state WHEN 2 THEN 1 ELSE p.state END
+    UPDATE spool.parked p SET open = p.open + many, state = CASE p.state WHEN 2 THEN 1 ELSE p.state END, line = NULL,
+        rank = NULL
       WHERE p.seq = parent;
   END IF;
   IF NOT n.has_children THEN

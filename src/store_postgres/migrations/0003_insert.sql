@@ -2,7 +2,7 @@
 
 CREATE TYPE spool.new_job AS (
   id uuid, parent uuid, kind text, name text, owner text, queue text, slots integer, tags text[], priority integer,
-  args text, labels text, most_attempts integer, timeout bigint, deadline bigint, unique_key text,
+  args text, labels text, most_attempts integer, timeout bigint, deadline bigint, unique_key text, limit_key text,
   weight double precision, optional boolean, held boolean, delay bigint, needs jsonb,  -- [{"job", "ignore_failure"}]
   made_id uuid);                                                           -- where it has no id of its own
 CREATE TYPE spool.inserted AS (id uuid, existed boolean, code text, message text);
@@ -10,19 +10,19 @@ CREATE TYPE spool.inserted AS (id uuid, existed boolean, code text, message text
 -- Jobs with ids that nobody has, without parent, needs, key, deadline, delay. Returns the lanes that they are in.
 CREATE FUNCTION spool.insert_plain(
   shift bigint, ids uuid[], kinds text[], names text[], owners text[], lanes integer[], args text[], labels text[],
-  most_attempts integer[], timeouts bigint[], weights double precision[], optionals boolean[])
+  most_attempts integer[], timeouts bigint[], weights double precision[], optionals boolean[], limit_keys text[])
 RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
   now bigint := spool.clock(shift);
   woken integer[];
 BEGIN
   WITH added AS (
-    INSERT INTO spool.job (id, kind, name, owner, lane, args, labels, most_attempts, timeout, weight, optional, held,
-                           delay, created)
+    INSERT INTO spool.job (id, kind, name, owner, lane, args, labels, most_attempts, timeout, weight, optional, limit_key,
+                           held, delay, created)
       SELECT n.id, n.kind, n.name, n.owner, n.lane, n.args, n.labels, n.most_attempts, n.timeout, n.weight,
-        n.optional, false, 0, now
-      FROM unnest(ids, kinds, names, owners, lanes, args, labels, most_attempts, timeouts, weights, optionals)
-        n (id, kind, name, owner, lane, args, labels, most_attempts, timeout, weight, optional)
+        n.optional, n.limit_key, false, 0, now
+      FROM unnest(ids, kinds, names, owners, lanes, args, labels, most_attempts, timeouts, weights, optionals, limit_keys)
+        n (id, kind, name, owner, lane, args, labels, most_attempts, timeout, weight, optional, limit_key)
       RETURNING lane, seq
   ), line AS (
     INSERT INTO spool.ready (lane, rank, seq, plain)
@@ -30,6 +30,10 @@ BEGIN
       RETURNING lane
   )
   SELECT array_agg(DISTINCT line.lane) INTO woken FROM line;
+  IF EXISTS (SELECT 1 FROM spool.limit_rule) THEN
+    PERFORM spool.into_lines();
+    PERFORM spool.admit(now);
+  END IF;
   RETURN coalesce(woken, '{}');
 END $$;
 
@@ -43,7 +47,8 @@ BEGIN
   RETURN had.kind = j.kind AND had.name = j.name AND had.owner = same_job.owner AND had.lane = same_job.lane
     AND had.labels IS NOT DISTINCT FROM j.labels AND had.most_attempts = j.most_attempts
     AND had.timeout IS NOT DISTINCT FROM j.timeout AND had.deadline_asked IS NOT DISTINCT FROM j.deadline
-    AND had.unique_key IS NOT DISTINCT FROM j.unique_key AND had.weight = j.weight AND had.optional = j.optional
+    AND had.unique_key IS NOT DISTINCT FROM j.unique_key
+    AND had.limit_key IS NOT DISTINCT FROM j.limit_key AND had.weight = j.weight AND had.optional = j.optional
     AND had.held = j.held AND had.delay = j.delay AND had.parent IS NOT DISTINCT FROM same_job.parent
     AND (had.args = j.args
          OR strpos(had.args || j.args, '\u0000') = 0 AND had.args::jsonb = j.args::jsonb)  -- written by another program
@@ -61,6 +66,7 @@ DECLARE
   parent_node spool.node;
   parent_error text;
   v_owner text := j.owner;
+  v_limit_key text := j.limit_key;
   v_lane integer;
   line spool.lane;
   had bigint;
@@ -89,7 +95,8 @@ BEGIN
   IF under IS NULL THEN
     v_lane := spool.lane_of(j.queue, j.slots, j.tags, j.priority);
   ELSE
-    SELECT x.owner INTO v_owner FROM spool.job x WHERE x.seq = under;
+    SELECT x.owner, x.limit_key INTO v_owner, v_limit_key FROM spool.job x WHERE x.seq = under;
+    j.limit_key := v_limit_key;
     SELECT * INTO line FROM spool.lane l WHERE l.lane = parent_node.lane;
     v_lane := CASE WHEN line.slots = j.slots THEN line.lane
                    ELSE spool.lane_of(line.queue, j.slots, line.tags, line.priority) END;
@@ -156,9 +163,10 @@ BEGIN
     v_deadline := parent_node.deadline;
     IF j.deadline IS NOT NULL THEN v_deadline := least(v_deadline, now + j.deadline); END IF;
     INSERT INTO spool.job (seq, id, parent, root, kind, name, owner, lane, args, labels, most_attempts, timeout, deadline,
-                           deadline_asked, unique_key, weight, optional, held, delay, created)
+                           deadline_asked, unique_key, limit_key, weight, optional, held, delay, created)
       VALUES (v_seq, v_id, v_parent, parent_node.root, j.kind, j.name, v_owner, v_lane, j.args, j.labels,
-              j.most_attempts, j.timeout, v_deadline, j.deadline, j.unique_key, j.weight, j.optional, j.held, j.delay, now)
+              j.most_attempts, j.timeout, v_deadline, j.deadline, j.unique_key, v_limit_key, j.weight, j.optional, j.held,
+              j.delay, now)
       ON CONFLICT (id) DO NOTHING;
     EXIT WHEN found;
     DELETE FROM spool.unique_key k WHERE k.seq = v_seq;  -- another transaction took the id meanwhile
@@ -206,4 +214,5 @@ BEGIN
     RETURN NEXT one.added;
   END LOOP;
   PERFORM spool.propagate(ends, now);
+  PERFORM spool.admit(now);
 END $$;

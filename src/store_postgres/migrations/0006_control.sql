@@ -27,6 +27,7 @@ BEGIN
   IF found THEN
     PERFORM spool.take_from(closing.session, closing.expires <= now, 2147483647, now);
     DELETE FROM spool.session s WHERE s.session = closing.session;
+    PERFORM spool.admit(now);
   END IF;
   RETURN spool.woken();
 END $$;
@@ -40,6 +41,7 @@ BEGIN
   UPDATE spool.session s SET expires = s.lease + now WHERE s.id = of AND s.expires > now RETURNING s.session INTO number;
   IF NOT found THEN
     PERFORM spool.end_lost(of, now);
+    PERFORM spool.admit(now);
     RETURN QUERY SELECT NULL::uuid, NULL::integer;
     RETURN;
   END IF;
@@ -122,15 +124,22 @@ BEGIN
     END IF;
   END LOOP;
   PERFORM spool.propagate(ends, now);
+  PERFORM spool.admit(now);
   RETURN spool.woken();
 END $$;
 
-CREATE FUNCTION spool.cancel_job(shift bigint, job uuid) RETURNS integer[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION spool.cancel_tree(job uuid, now bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  now bigint := spool.clock(shift);
   n spool.node := spool.load(spool.must_find(job));
 BEGIN
   IF n.state < 5 THEN PERFORM spool.propagate(spool.stop_tree(n.seq, 1, 'cancelled', now), now); END IF;
+END $$;
+CREATE FUNCTION spool.cancel_job(shift bigint, job uuid) RETURNS integer[] LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+BEGIN
+  PERFORM spool.cancel_tree(job, now);
+  PERFORM spool.admit(now);
   RETURN spool.woken();
 END $$;
 
@@ -217,6 +226,7 @@ BEGIN
       PERFORM spool.make_ready(n, now, true);
     END IF;
   END LOOP;
+  PERFORM spool.admit(now);
   RETURN spool.woken();
 END $$;
 
@@ -239,6 +249,7 @@ BEGIN
   -- Before its end: its parent does not count what was removed as failed.
   PERFORM spool.hide(of, true);
   PERFORM spool.propagate(spool.stop_tree(of, 1, 'removed', now), now);
+  PERFORM spool.admit(now);
   RETURN spool.woken();
 END $$;
 
@@ -274,23 +285,97 @@ BEGIN
   RETURN many;
 END $$;
 
-CREATE FUNCTION spool.prune(shift bigint, age bigint, most integer) RETURNS integer LANGUAGE plpgsql AS $$
+-- The last end of a queue's roots that goes because `keep` came after it; 0: none does.
+CREATE FUNCTION spool.last_over(of_queue text, keep bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
+  SELECT coalesce((SELECT o.n FROM spool.outcome o JOIN spool.job j ON j.seq = o.seq JOIN spool.lane a ON a.lane = j.lane
+    WHERE NOT o.superseded AND j.parent IS NULL AND a.queue = of_queue
+      AND NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = o.seq)
+    ORDER BY o.n DESC OFFSET keep LIMIT 1), 0)
+$$;
+
+-- Forgets ended trees: those that ended longer than `age` ago, and of each queue all but the last `keep`. of_queue: null is
+-- each queue, for itself.
+CREATE FUNCTION spool.prune(shift bigint, of_queue text, age bigint, keep bigint, with_outputs boolean, most integer)
+RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
   before bigint := spool.clock(shift) - age;
+  queues text[] := ARRAY(SELECT DISTINCT l.queue FROM spool.lane l WHERE of_queue IS NULL OR l.queue = of_queue);
+  over bigint[];
   root record;
   many bigint := 0;
 BEGIN
-  FOR root IN  -- in the order of their ends: read until one is young
-    SELECT o.seq, o.at, j.parent FROM spool.outcome o JOIN spool.job j ON j.seq = o.seq
+  over := ARRAY(SELECT CASE WHEN keep IS NULL THEN 0 ELSE spool.last_over(q.queue, keep) END
+                FROM unnest(queues) WITH ORDINALITY q (queue, at) ORDER BY q.at);
+  FOR root IN  -- in the order of their ends: read as far as they may go
+    SELECT o.seq, o.at, o.n, j.parent, a.queue FROM spool.outcome o JOIN spool.job j ON j.seq = o.seq
+      JOIN spool.lane a ON a.lane = j.lane
       WHERE NOT o.superseded AND NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = o.seq) ORDER BY o.n
   LOOP
-    EXIT WHEN many >= most OR root.at >= before;
-    CONTINUE WHEN root.parent IS NOT NULL;
+    EXIT WHEN many >= most OR (coalesce(root.at >= before, true) AND root.n > (SELECT max(x) FROM unnest(over) x));
+    CONTINUE WHEN root.parent IS NOT NULL OR NOT root.queue = ANY (queues)
+      OR (coalesce(root.at >= before, true) AND root.n > over[array_position(queues, root.queue)]);
     PERFORM spool.lock_trees(ARRAY[root.seq]);
     CONTINUE WHEN NOT EXISTS (SELECT 1 FROM spool.outcome o WHERE o.seq = root.seq AND NOT o.superseded);
-    many := many + spool.hide(root.seq, false);
+    many := many + spool.hide(root.seq, with_outputs);
   END LOOP;
   RETURN spool.purge(most);
+END $$;
+
+-- Cancels trees whose root is in that queue, and of which nothing has begun; at most so many, the oldest first.
+CREATE FUNCTION spool.clear_queue(shift bigint, of_queue text, most integer, OUT cleared integer, OUT woken integer[])
+LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  root record;
+BEGIN
+  cleared := 0;
+  FOR root IN
+    SELECT j.seq FROM spool.job j JOIN spool.lane a ON a.lane = j.lane
+      WHERE a.queue = of_queue AND j.parent IS NULL
+        AND (j.seq IN (SELECT p.seq FROM spool.parked p)
+             OR j.seq IN (SELECT r.seq FROM spool.ready r JOIN spool.lane l ON l.lane = r.lane WHERE l.queue = of_queue))
+        AND NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = j.seq)
+      ORDER BY j.seq
+  LOOP
+    EXIT WHEN cleared >= most;
+    PERFORM spool.lock_trees(ARRAY[root.seq]);
+    CONTINUE WHEN EXISTS (  -- it has begun: job_of_root, primary keys, outcome_of_job
+      SELECT 1 FROM spool.subtree(root.seq) t LEFT JOIN spool.running r ON r.seq = t.seq LEFT JOIN spool.life l ON l.seq = t.seq
+        LEFT JOIN spool.outcome o ON o.seq = t.seq AND NOT o.superseded
+      WHERE r.seq IS NOT NULL OR l.attempts > 0 OR l.rescues > 0 OR l.phase <> '' OR o.attempt > 0);
+    CONTINUE WHEN (spool.load(root.seq)).state >= 4;
+    PERFORM spool.propagate(spool.stop_tree(root.seq, 1, 'its queue was cleared', now), now);
+    cleared := cleared + 1;
+  END LOOP;
+  PERFORM spool.admit(now);
+  woken := spool.woken();
+END $$;
+
+CREATE FUNCTION spool.resume_queue(of_queue text) RETURNS integer[] LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM spool.paused_queue q WHERE q.queue = of_queue;
+  RETURN ARRAY(SELECT l.lane FROM spool.lane l WHERE l.queue = of_queue);
+END $$;
+
+-- Moves a schedule on and inserts the jobs of what passed; false: another one did, or it is gone or paused.
+CREATE FUNCTION spool.tick(
+  shift bigint, of_name text, expected bigint, next_tick bigint, jobs jsonb, OUT ticked boolean, OUT woken integer[])
+LANGUAGE plpgsql AS $$
+DECLARE
+  added record;
+BEGIN
+  UPDATE spool.schedule s SET next = next_tick
+    WHERE s.name = of_name AND s.next = expected AND (NOT s.paused OR jsonb_array_length(jobs) = 0);
+  ticked := found;
+  IF ticked THEN
+    FOR added IN SELECT * FROM spool.insert(shift, jobs) LOOP
+      IF added.code IS NOT NULL THEN
+        PERFORM spool.refuse(CASE added.code WHEN 'not_found' THEN 'SP002' WHEN 'conflict' THEN 'SP003'
+          WHEN 'limit_exceeded' THEN 'SP004' ELSE 'SP001' END, added.message);
+      END IF;
+    END LOOP;
+  END IF;
+  woken := spool.woken();
 END $$;
 
 -- Makes jobs of dead sessions available again, moves due jobs, ends what is late, purges. How many jobs it changed.
@@ -311,5 +396,10 @@ BEGIN
   IF changed < most THEN changed := changed + spool.move_due(most - changed, now); END IF;
   IF changed < most THEN changed := changed + spool.stop_late(most - changed, now); END IF;
   IF changed < most THEN changed := changed + spool.purge(most - changed); END IF;
+  PERFORM spool.admit(now);
+  DELETE FROM spool.limit_clock c WHERE c.next <= now;
+  DELETE FROM spool.limit_line l WHERE l.line IN (
+    SELECT x.line FROM spool.limit_line x WHERE NOT EXISTS (SELECT 1 FROM spool.parked p WHERE p.line = x.line) LIMIT 100
+      FOR UPDATE SKIP LOCKED) AND NOT EXISTS (SELECT 1 FROM spool.limit_rule);
   woken := spool.woken();
 END $$;

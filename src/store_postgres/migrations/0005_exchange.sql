@@ -226,7 +226,7 @@ END $$;
 -- holds is passed by. marks: the rank to begin with in a lane (what is before is known to be gone).
 CREATE FUNCTION spool.pick(
   slots integer, all_slots integer, most_jobs integer, queues text[], tags text[], mark_lanes integer[], marks bigint[],
-  OUT seqs bigint[], OUT plain boolean[], OUT at_lane integer[], OUT ranks bigint[], OUT widths integer[])
+  OUT seqs bigint[], OUT plain boolean[], OUT limited boolean[], OUT at_lane integer[], OUT ranks bigint[], OUT widths integer[])
 LANGUAGE plpgsql AS $$
 DECLARE
   last_rank CONSTANT bigint := 9223372036854775807;
@@ -241,13 +241,13 @@ DECLARE
   free integer := slots;
   got record;
 BEGIN
-  seqs := '{}'; plain := '{}'; at_lane := '{}'; ranks := '{}'; widths := '{}';
+  seqs := '{}'; plain := '{}'; limited := '{}'; at_lane := '{}'; ranks := '{}'; widths := '{}';
   SELECT array_agg(l.lane ORDER BY l.lane), array_agg(l.slots ORDER BY l.lane),
          array_agg(coalesce(m.mark, -last_rank) ORDER BY l.lane), array_agg(0 ORDER BY l.lane)
     INTO lanes, lane_slots, head_ranks, head_seqs
     FROM spool.lane l LEFT JOIN unnest(mark_lanes, marks) m (lane, mark) ON m.lane = l.lane
     WHERE l.slots <= greatest(all_slots, pick.slots) AND (cardinality(queues) = 0 OR l.queue = ANY (queues))
-      AND l.tags <@ pick.tags;
+      AND l.tags <@ pick.tags AND NOT EXISTS (SELECT 1 FROM spool.paused_queue q WHERE q.queue = l.queue);
   IF lanes IS NULL THEN RETURN; END IF;
   IF cardinality(lanes) > 1 THEN
     SELECT array_agg(h.rank ORDER BY s.at), array_agg(h.seq ORDER BY s.at) INTO head_ranks, head_seqs
@@ -266,18 +266,20 @@ BEGIN
       WHERE h.rank IS NOT NULL AND h.at <> best ORDER BY h.rank, h.seq LIMIT 1;
     IF NOT found THEN SELECT last_rank AS rank, last_rank AS seq INTO bound; END IF;
     WITH line AS MATERIALIZED (  -- the primary key is the order
-      SELECT r.ctid, r.rank, r.seq, r.plain FROM spool.ready r
+      SELECT r.ctid, r.rank, r.seq, r.plain, r.limited FROM spool.ready r
         WHERE r.lane = lanes[best] AND (r.rank, r.seq) >= (head_ranks[best], head_seqs[best])
           AND (r.rank, r.seq) <= (bound.rank, bound.seq)
         ORDER BY r.rank, r.seq LIMIT fit FOR UPDATE SKIP LOCKED
     ), gone AS (
       DELETE FROM spool.ready r WHERE r.ctid = ANY (ARRAY(SELECT h.ctid FROM line h))
     )
-    SELECT coalesce(array_agg(h.seq), '{}') AS seqs, array_agg(h.plain) AS plain, array_agg(h.rank) AS ranks, count(*)::integer AS many
+    SELECT coalesce(array_agg(h.seq), '{}') AS seqs, array_agg(h.plain) AS plain, array_agg(h.limited) AS limited, array_agg(h.rank) AS ranks,
+        count(*)::integer AS many
       INTO got FROM (SELECT * FROM line ORDER BY rank, seq) h;
     IF got.many > 0 THEN
       seqs := seqs || got.seqs;
       plain := plain || got.plain;
+      limited := limited || got.limited;
       ranks := ranks || got.ranks;
       at_lane := at_lane || array_fill(lanes[best], ARRAY[got.many]);
       widths := widths || array_fill(lane_slots[best], ARRAY[got.many]);
@@ -317,10 +319,13 @@ DECLARE
   picked record;
   began timestamptz;
   claim_time integer := 0;
+  next_opening bigint;
+  takes_places boolean := false;
 BEGIN
   SELECT x.session INTO v_session FROM spool.session x WHERE x.id = exchange.session AND x.expires > now FOR KEY SHARE;
   IF v_session IS NULL THEN
     PERFORM spool.end_lost(exchange.session, now);
+    PERFORM spool.admit(now);
     RETURN NEXT (9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
     RETURN;
   END IF;
@@ -360,16 +365,22 @@ BEGIN
   IF slots > 0 AND most_jobs > 0 THEN
     PERFORM spool.move_due(1000, now);
     PERFORM spool.stop_late(1000, now);
+    next_opening := spool.admit(now);
     began := clock_timestamp();
     SELECT * INTO picked FROM spool.pick(slots, all_slots, most_jobs, queues, tags, mark_lanes, marks);
     claim_time := extract(epoch FROM clock_timestamp() - began) * 1000000;
     IF cardinality(picked.seqs) > 0 THEN
+      takes_places := true = ANY (picked.limited);
+      IF takes_places THEN
+        PERFORM spool.started(ARRAY(SELECT p.seq FROM unnest(picked.seqs, picked.limited) p (seq, limited) WHERE p.limited), now);
+      END IF;
       RETURN QUERY
         WITH p AS MATERIALIZED (
-          SELECT * FROM unnest(picked.seqs, picked.plain, picked.widths) WITH ORDINALITY p (seq, plain, slots, at)
+          SELECT * FROM unnest(picked.seqs, picked.plain, picked.limited, picked.widths) WITH ORDINALITY
+            p (seq, plain, limited, slots, at)
         ), run AS (
-          INSERT INTO spool.running (seq, token, session, attempt, claimed, plain)
-            SELECT p.seq, gen_random_uuid(), v_session, coalesce(l.attempts, 0) + 1, now, p.plain
+          INSERT INTO spool.running (seq, token, session, attempt, claimed, plain, limited)
+            SELECT p.seq, gen_random_uuid(), v_session, coalesce(l.attempts, 0) + 1, now, p.plain, p.limited
             FROM p LEFT JOIN spool.life l ON NOT p.plain AND l.seq = p.seq
             RETURNING running.seq, running.token, running.attempt)
         SELECT c.what, c.n, c.job, c.parent, c.root, c.token, c.kind, c.name, c.owner, c.phase, c.args, c.extra, c.attempt,
@@ -398,6 +409,7 @@ BEGIN
         FROM unnest(picked.at_lane, picked.ranks) p (lane, rank) GROUP BY p.lane;
     END IF;
   END IF;
-  RETURN NEXT (3, (SELECT min(p.due) - now FROM spool.parked p WHERE p.state = 2), NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+  IF slots <= 0 OR most_jobs <= 0 OR takes_places THEN next_opening := spool.admit(now); END IF;
+  RETURN NEXT (3, least((SELECT min(p.due) FROM spool.parked p WHERE p.state = 2), next_opening) - now, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, array_to_string(spool.woken(), ','), claim_time, NULL, NULL, NULL, NULL)::spool.exchanged;
 END $$;

@@ -17,7 +17,7 @@ CREATE FUNCTION spool.check_options(kind text, args jsonb, options jsonb) RETURN
 DECLARE
   types CONSTANT jsonb := '{"id": "string", "name": "string", "owner": "string", "queue": "string", "priority": "number",
     "slots": "number", "tags": "array", "delay": "any", "run_at": "string", "held": "boolean", "parent": "string",
-    "needs": "array", "most_attempts": "number", "timeout": "any", "deadline": "any", "unique_key": "string",
+    "needs": "array", "most_attempts": "number", "timeout": "any", "deadline": "any", "unique_key": "string", "limit_key": "string",
     "weight": "number", "optional": "boolean", "labels": "object"}';
   option record;
 BEGIN
@@ -81,6 +81,9 @@ BEGIN
   IF j.queue !~ '^[^[:cntrl:]]{1,200}$' THEN
     PERFORM spool.refuse('SP001', 'queue: 1 to 200 characters, none of them a control character');
   END IF;
+  IF j.limit_key !~ '^[^[:cntrl:]]{1,200}$' THEN
+    PERFORM spool.refuse('SP001', 'limit_key: 1 to 200 characters, none of them a control character');
+  END IF;
   IF j.delay NOT BETWEEN 0 AND 3153600000000000 OR j.timeout NOT BETWEEN 1 AND 3153600000000000
      OR j.deadline NOT BETWEEN 1 AND 3153600000000000 THEN
     PERFORM spool.refuse('SP001', 'delay, timeout, deadline: longer than nothing, and at most 100 years');
@@ -100,7 +103,8 @@ END $$;
 CREATE FUNCTION spool.cancel(id uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM spool.hint(spool.cancel_job(0, cancel.id));
+  PERFORM spool.cancel_tree(cancel.id, spool.clock(0));
+  PERFORM spool.hint(spool.woken());
 END $$;
 
 CREATE VIEW spool.job_status AS
