@@ -5,9 +5,10 @@
 // its key's), and gives it back when it leaves available and running in whatever way. While one of them has
 // no place, the job is `waiting` (Job::limited) and holds none. Rules for a store, which the reference model
 // says in code:
-//   - Places are given out last before a claim, and last in every commit: all limited jobs are looked at in
-//     the order of rank (then insertion), and each whose limits all have a place becomes available at its
-//     rank.
+//   - Places are given out last before a claim (of slots), last in rescue, and last in every commit that
+//   changed
+//     a job's state or a limit: all limited jobs are looked at in the order of rank (then insertion), and
+//     each whose limits all have a place becomes available at its rank.
 //   - A limit has a place when fewer than `concurrency` jobs hold one, and when its rate lets one more start.
 //   - The rate is GCRA on starts, which are claims: `next` is when one may start if nothing was saved up. A
 //     start moves it to max(next, now) + period / count (rounded up). With n jobs available, and not started,

@@ -141,6 +141,7 @@ Node LifeCycle::load(Seq seq) {
 }
 
 void LifeCycle::make_ready(const Node& node, Time ready, bool remember) {
+  changed_ = true;
   if (remember) db_.run(kRememberReady, node.seq, ready);
   const std::int64_t rank = rank_of(node, ready);
   if (gates_.keeps_back(node.seq, rank, ready)) return;
@@ -149,10 +150,12 @@ void LifeCycle::make_ready(const Node& node, Time ready, bool remember) {
 }
 
 void LifeCycle::park(Seq seq, State state, std::int64_t open, Time due) {
+  changed_ = true;
   db_.run(kPark, seq, static_cast<int>(state), open, due);
 }
 
 void LifeCycle::take_out(const Node& node) {
+  changed_ = true;
   switch (node.state) {
     case State::kAvailable:
       db_.run(kDeleteReady, node.lane, rank_of(node, node.ready), node.seq);
@@ -308,6 +311,7 @@ void LifeCycle::expect_children(Seq parent, std::int64_t count) {
     park(parent, State::kWaiting, count, node.ready);
   } else {
     const State state = node.state == State::kScheduled ? State::kWaiting : node.state;
+    changed_ = true;
     db_.run(kExpectChildren, parent, count, static_cast<int>(state));
   }
   if (!node.has_children) db_.run(kHasChildren, parent);

@@ -84,9 +84,13 @@ class LifeCycle {
   void leave_running(Seq seq) {
     left_.push_back(seq);
     gates_.gave_back(seq, Held::kRunning);
+    changed_ = true;
   }
   // What was claimed has its place in running.
-  void started(std::span<const Seq> jobs) { gates_.started(jobs); }
+  void started(std::span<const Seq> jobs) {
+    gates_.started(jobs);
+    changed_ = true;
+  }
   void add_failure(Seq seq, const FailureTrace& failure);
   // Ends as the stop asks for: cancelled, or failed with the reason.
   void end_stopped(const Node& node, const AttemptTrace& trace);
@@ -106,8 +110,10 @@ class LifeCycle {
   // Lets everything know that waited for what ended.
   void propagate();
 
-  // Gives out the places of limits: after propagate(), before a claim and before the commit.
+  // Gives out the places of limits: after propagate(), before a claim and before a commit that changed
+  // states.
   void admit();
+  [[nodiscard]] bool changed_states() const { return changed_; }
   [[nodiscard]] Gates& gates() { return gates_; }
 
   // Writes what was collected; whoever reads outcome or running by SQL of their own calls it first.
@@ -151,6 +157,7 @@ class LifeCycle {
   std::vector<Outcome> outcomes_;  // to be written
   std::vector<Seq> left_;          // to be deleted from running
   bool woke_ = false;
+  bool changed_ = false;
   int moved_ = 0;
 };
 

@@ -166,10 +166,16 @@ class SqliteStore final : public Store {
   }
 
   Result<void> set_limit(const Limit& limit) override {
-    return write([&](LifeCycle& life) { life.gates().set(limit); });
+    return write([&](LifeCycle& life) {
+      life.gates().set(limit);
+      life.admit();
+    });
   }
   Result<void> remove_limit(LimitScope scope, const std::string& name) override {
-    auto removed = write([&](LifeCycle& life) { life.gates().remove(scope, name); });
+    auto removed = write([&](LifeCycle& life) {
+      life.gates().remove(scope, name);
+      life.admit();
+    });
     if (removed) wakeup_.wake();
     return removed;
   }
@@ -296,7 +302,7 @@ class SqliteStore final : public Store {
           bool& woke;
           void operator()() {
             life.propagate();
-            life.admit();
+            if (life.changed_states()) life.admit();
             transaction.commit();
             woke = life.woke();
           }

@@ -20,7 +20,6 @@ constexpr const char* kSubtree =                         // job_of_parent; a par
     "WITH RECURSIVE below (seq) AS (VALUES (?1) UNION ALL SELECT j.seq FROM below b JOIN job j ON j.parent = "
     "b.seq)"
     " SELECT seq FROM below ORDER BY seq";
-constexpr const char* kStart = "UPDATE parked SET state = ?2 WHERE seq = ?1";
 // job_of_parent, need_of_job. What was removed is neither opened again nor waited for.
 constexpr const char* kChildren =
     "SELECT seq FROM job j WHERE parent = ?1 AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.seq = j.seq) "
@@ -173,7 +172,8 @@ void start(LifeCycle& life, const Node& top) {
     Node node = life.load(seq);
     if (node.state != State::kCreated || node.stop != Stop::kNone) continue;
     if (node.open > 0) {
-      life.db().run(kStart, seq, static_cast<int>(State::kWaiting));
+      life.take_out(node);
+      life.park(seq, State::kWaiting, node.open, node.due);
     } else {
       life.resume(node);
     }

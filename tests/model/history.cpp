@@ -344,6 +344,18 @@ class History {
     if (real->size() != expected.size())
       throw Differs{fmt::format("{} jobs, the model has {}", real->size(), expected.size())};
     for (std::size_t i = 0; i < expected.size(); ++i) compare(expected[i], (*real)[i]);
+    compare_limits();
+  }
+  void compare_limits() {
+    const auto real = any().limits();
+    if (!real) throw Differs{real.error().message};
+    const auto text = [](const std::vector<LimitUse>& uses) {
+      std::string all;
+      for (const LimitUse& use : uses)
+        all += fmt::format("{}: {} taken, {} wait; ", use.limit.name, use.taken, use.waiting);
+      return all;
+    };
+    same(text(*real), text(model_.limits()));
   }
   void compare(const Uuid& id, Store& store) {
     const auto job = store.get(id);

@@ -108,6 +108,17 @@ void ReferenceStore::admit() {
     job->limited = false;
     job->state = State::kAvailable;
   }
+  committed_ = states();
+}
+
+void ReferenceStore::commit() {
+  if (states() != committed_) admit();
+}
+
+std::map<Uuid, std::pair<State, bool>> ReferenceStore::states() const {
+  std::map<Uuid, std::pair<State, bool>> all;
+  for (const auto& [id, job] : jobs) all[id] = {job.state, job.limited};
+  return all;
 }
 
 void ReferenceStore::set_limit(const Limit& limit) {
@@ -134,6 +145,20 @@ void ReferenceStore::begin_limits_anew() {
   admit();
 }
 
+std::vector<LimitUse> ReferenceStore::limits() const {
+  std::vector<LimitUse> uses;
+  for (const auto& [place, limit] : limits_) {
+    LimitUse& use = uses.emplace_back(LimitUse{limit, 0, 0});
+    for (const auto& [id, job] : jobs)
+      for (const auto& [name, applies] : limits_of(job)) {
+        if (*applies != limit) continue;
+        use.taken += job.state == State::kAvailable || job.state == State::kRunning;
+        use.waiting += job.limited;
+      }
+  }
+  return uses;
+}
+
 int ReferenceStore::clear(const std::string& queue) {
   const auto begun = [](const ModelJob* job) {
     return job->state == State::kRunning || job->attempts > 0 || job->rescues > 0 || !job->phase.empty();
@@ -146,14 +171,14 @@ int ReferenceStore::clear(const std::string& queue) {
   }
   for (ModelJob* root : roots) stop(*root, Why::kCancelled);
   settle_down();
-  admit();
+  commit();
   return static_cast<int>(roots.size());
 }
 
 std::string ReferenceStore::insert(const NewJob& job) {
   const std::string code = add(job, job.parent);
   settle_down();
-  admit();
+  commit();
   return code;
 }
 
@@ -197,8 +222,9 @@ std::string ReferenceStore::add(const NewJob& job, const std::optional<Uuid>& pa
 
 std::vector<ModelClaim> ReferenceStore::claim(const Uuid& session, int slots) {
   std::vector<ModelClaim> claims;
-  admit();
+  commit();
   if (slots <= 0) return claims;
+  admit();
   for (ModelJob* job : in_line(by_seq())) {
     if (job->state != State::kAvailable || paused.contains(job->asked.queue)) continue;
     if (job->asked.slots > slots) break;
@@ -212,6 +238,7 @@ std::vector<ModelClaim> ReferenceStore::claim(const Uuid& session, int slots) {
     const auto seen = std::count_if(kids.begin(), kids.end(), [](auto* k) { return !k->hidden; });
     claims.push_back({job->id, job->attempts, job->phase, static_cast<std::size_t>(seen)});
   }
+  committed_ = states();
   return claims;
 }
 
@@ -296,7 +323,7 @@ std::string ReferenceStore::start(const Uuid& id) {
   for (ModelJob* job : below(*top))
     if (job->state == State::kCreated && !job->stopping) job->state = State::kWaiting;
   settle_down();
-  admit();
+  commit();
   return "ok";
 }
 
@@ -319,7 +346,7 @@ std::string ReferenceStore::cancel(const Uuid& id) {
   if (top == nullptr) return "not_found";
   stop(*top, Why::kCancelled);
   settle_down();
-  admit();
+  commit();
   return "ok";
 }
 
@@ -357,7 +384,7 @@ std::string ReferenceStore::retry(const Uuid& id) {
   }
   if (above != nullptr) wait_for_children(*above);
   settle_down();
-  admit();
+  commit();
   return "ok";
 }
 
@@ -367,7 +394,7 @@ void ReferenceStore::remove(const Uuid& id) {
   for (ModelJob* job : below(*top)) job->hidden = true;
   stop(*top, Why::kCancelled);
   settle_down();
-  admit();
+  commit();
 }
 
 bool ReferenceStore::work_off() {
@@ -448,12 +475,12 @@ void ReferenceStore::close_session(const Uuid& session) {
   for (ModelJob* job : by_seq())
     if (job->state == State::kRunning && job->session == session) give_back(*job);
   settle_down();
-  admit();
+  commit();
 }
 
 void ReferenceStore::end_session(const Uuid& session) {
   lose(session);
-  admit();
+  commit();
 }
 
 void ReferenceStore::lose(const Uuid& session) {
@@ -512,6 +539,7 @@ void ReferenceStore::purge(const std::vector<ModelJob*>& gone) {
   for (const Uuid& id : ids) jobs.erase(id);
   for (auto& [id, job] : jobs)
     std::erase_if(job.needs, [&](const auto& edge) { return ids.contains(edge.needed); });
+  committed_ = states();
 }
 
 }  // namespace spool::model

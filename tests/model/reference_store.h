@@ -75,6 +75,7 @@ class ReferenceStore {
   void sweep();  // what every exchange with free slots does first
   void set_limit(const Limit& limit);
   std::string remove_limit(LimitScope scope, const std::string& name);
+  std::vector<LimitUse> limits() const;
   int clear(const std::string& queue);
 
   std::map<Uuid, ModelJob> jobs;
@@ -95,6 +96,8 @@ class ReferenceStore {
   std::vector<std::pair<Place, const Limit*>> limits_of(const ModelJob& job) const;
   bool has_place(const Place& place, const Limit& limit);
   void admit();
+  void commit();  // admits, if a job's state has changed since the last one
+  std::map<Uuid, std::pair<State, bool>> states() const;
   void begin_limits_anew();
   void lose(const Uuid& session);
   void end(ModelJob& job, State state);
@@ -111,6 +114,7 @@ class ReferenceStore {
   std::map<Place, Limit> limits_;
   LimitBook book_;
   std::map<Place, Time> clocks_;  // of rates
+  std::map<Uuid, std::pair<State, bool>> committed_;
   std::vector<Uuid> failed_now_;
   std::int64_t next_seq_ = 1;
 };
