@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -19,8 +21,45 @@ Sha256 sha256(std::span<const std::byte> bytes) {
 }
 
 std::string sha256_hex(std::span<const std::byte> bytes) {
-  std::string text;
-  for (const std::uint8_t b : sha256(bytes)) text += fmt::format("{:02x}", b);
+  return hex(sha256(bytes));
+}
+
+Sha256 hmac_sha256(std::span<const std::uint8_t> key, std::string_view text) {
+  Sha256 out;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data(), nullptr);
+  return out;
+}
+
+Md5Sum::Md5Sum() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
+  EVP_DigestInit_ex(context_.get(), EVP_md5(), nullptr);
+}
+
+void Md5Sum::add(std::span<const std::byte> bytes) {
+  EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size());
+}
+
+Md5 Md5Sum::end() {
+  Md5 out;
+  EVP_DigestFinal_ex(context_.get(), out.data(), nullptr);
+  return out;
+}
+
+std::string hex(std::span<const std::uint8_t> bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text(bytes.size() * 2, '0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    text[2 * i] = kDigits[bytes[i] >> 4];
+    text[2 * i + 1] = kDigits[bytes[i] & 15];
+  }
+  return text;
+}
+
+std::string base64(std::span<const std::uint8_t> bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // and the zero that OpenSSL ends it with
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(),
+                  static_cast<int>(bytes.size()));
+  text.pop_back();
   return text;
 }
 
