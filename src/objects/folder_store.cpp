@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,12 +37,21 @@ std::string temporary_name() {
   return kTemporaryPrefix + Token::random().text().substr(0, 16);
 }
 
+// From the beginning of `from`, whose offset stays.
 Result<void> copy_bytes(int from, int to, std::string_view key) {
-  for (;;) {
-    const ssize_t n = copy_file_range(from, nullptr, to, nullptr, 1 << 30, 0);
+  bool shares = true;  // blocks, between these file systems
+  for (off_t at = 0;;) {
+    const ssize_t n =
+        shares ? copy_file_range(from, &at, to, nullptr, 1 << 30, 0) : sendfile(to, from, &at, 1 << 30);
     if (n == 0) return {};
-    if (n < 0 && errno != EINTR) return fail_key(errno, key);
+    if (n > 0 || errno == EINTR) continue;
+    if (!shares || (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP)) return fail_key(errno, key);
+    shares = false;
   }
+}
+
+std::string name_of(int fd) {
+  return fmt::format("/proc/self/fd/{}", fd);
 }
 
 }  // namespace
@@ -108,7 +118,7 @@ Result<UniqueFd> FolderStore::create() {
 Result<void> FolderStore::commit(std::string_view key, int fd) {
   SPOOL_TRY(sync(fd, key));
   SPOOL_ASSIGN(const Place at, place(key, true));
-  const std::string self = fmt::format("/proc/self/fd/{}", fd);
+  const std::string self = name_of(fd);
   const int err = link_into(at, [&](int folder, const char* name) {
     return linkat(AT_FDCWD, self.c_str(), folder, name, AT_SYMLINK_FOLLOW);
   });
@@ -116,13 +126,43 @@ Result<void> FolderStore::commit(std::string_view key, int fd) {
   return {};
 }
 
-Result<void> FolderStore::put(std::string_view key, std::span<const std::byte> bytes) {
+Result<UniqueFd> FolderStore::written(std::string_view key, std::span<const std::byte> bytes) {
   SPOOL_TRY(check_key(key));
-  SPOOL_ASSIGN(const UniqueFd fd, create());
-  if (auto written = write_all(fd.get(), bytes); !written)
-    return fail(Error{written.error().code, fmt::format("object {}: {}", key, written.error().message),
-                      written.error().native});
+  SPOOL_ASSIGN(UniqueFd fd, create());
+  if (auto all = write_all(fd.get(), bytes); !all)
+    return fail(
+        Error{all.error().code, fmt::format("object {}: {}", key, all.error().message), all.error().native});
+  return fd;
+}
+
+Result<void> FolderStore::put(std::string_view key, std::span<const std::byte> bytes) {
+  SPOOL_ASSIGN(const UniqueFd fd, written(key, bytes));
   return commit(key, fd.get());
+}
+
+Result<void> FolderStore::put_if_absent(std::string_view key, std::span<const std::byte> bytes) {
+  SPOOL_ASSIGN(const UniqueFd fd, written(key, bytes));
+  SPOOL_TRY(sync(fd.get(), key));
+  SPOOL_ASSIGN(const Place at, place(key, true));
+  if (linkat(AT_FDCWD, name_of(fd.get()).c_str(), at.folder.get(), at.name.c_str(), AT_SYMLINK_FOLLOW) != 0)
+    return fail_key(errno, key);
+  return sync(at.folder.get(), key);
+}
+
+Result<void> FolderStore::put_file(std::string_view key, int fd) {
+  SPOOL_TRY(check_key(key));
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return fail_key(errno, key);
+  if (!S_ISREG(info.st_mode))
+    return fail(Code::kInvalidArgument, fmt::format("object {}: comes from no regular file", key));
+  if (info.st_nlink == 0) {
+    auto linked = commit(key, fd);
+    // Of another file system, or one that had a name.
+    if (linked || (linked.error().native != EXDEV && linked.error().native != ENOENT)) return linked;
+  }
+  SPOOL_ASSIGN(const UniqueFd copy, create());
+  SPOOL_TRY(copy_bytes(fd, copy.get(), key));
+  return commit(key, copy.get());
 }
 
 Result<UniqueFd> FolderStore::open_fd(std::string_view key) {

@@ -18,6 +18,8 @@ class FolderStore : public ObjectStore {
   [[nodiscard]] static Result<std::unique_ptr<FolderStore>> at(const std::filesystem::path& root);
 
   Result<void> put(std::string_view key, std::span<const std::byte> bytes) override;
+  Result<void> put_file(std::string_view key, int fd) override;  // of create(): nothing is copied
+  Result<void> put_if_absent(std::string_view key, std::span<const std::byte> bytes) override;
   Result<std::string> get(std::string_view key, std::size_t most) override;
   Result<ByteSource> open(std::string_view key) override;
   Result<std::optional<ObjectInfo>> stat(std::string_view key) override;
@@ -43,6 +45,8 @@ class FolderStore : public ObjectStore {
     std::string name;
   };
   Result<Place> place(std::string_view key, bool make_folders);
+  // A file of create() that holds the bytes.
+  Result<UniqueFd> written(std::string_view key, std::span<const std::byte> bytes);
   // Gives a file its place, at once and durably, replacing what stood there; `link` makes a name for it in a
   // folder. Returns 0 or what the kernel said.
   template <class Link>

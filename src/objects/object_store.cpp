@@ -4,6 +4,18 @@
 
 namespace spool {
 
+Result<void> ObjectStore::put_file(std::string_view key, int) {
+  return fail(Code::kUnsupported, fmt::format("object {}: this store takes no files", key));
+}
+
+Result<void> ObjectStore::put_if_absent(std::string_view key, std::span<const std::byte>) {
+  return fail(Code::kUnsupported, fmt::format("object {}: this store has no conditional writes", key));
+}
+
+Result<int> ObjectStore::sweep_uploads(Duration) {
+  return 0;
+}
+
 Result<void> check_key(std::string_view key) {
   const auto wrong = [](std::string_view what) {
     return fail(Code::kInvalidArgument, fmt::format("an object's key {}", what));

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -28,9 +29,16 @@ class ObjectStore {
   virtual ~ObjectStore() = default;
 
   virtual Result<void> put(std::string_view key, std::span<const std::byte> bytes) = 0;
+  // The whole of an open regular file, of any size; its offset does not matter and stays. The file may become
+  // the object: nobody writes to it afterwards. Errors: kUnsupported where a store has none of this.
+  virtual Result<void> put_file(std::string_view key, int fd);
+  // Errors: kConflict when there is one already. Of several who put at once one wins, on every store whose
+  // service has conditional writes (docs/adding_a_store.md); kUnsupported where a store has none of this.
+  virtual Result<void> put_if_absent(std::string_view key, std::span<const std::byte> bytes);
   // Errors: kNotFound; kLimitExceeded beyond `most` bytes.
   virtual Result<std::string> get(std::string_view key, std::size_t most = 64u << 20) = 0;
-  // Ranged reads. Errors: kNotFound.
+  // Ranged reads of the version that is there now: its bytes, or kConflict once it was replaced or removed,
+  // but never a mix. Errors: kNotFound. The source may outlive the store.
   virtual Result<ByteSource> open(std::string_view key) = 0;
   // nullopt: there is none.
   virtual Result<std::optional<ObjectInfo>> stat(std::string_view key) = 0;
@@ -41,6 +49,9 @@ class ObjectStore {
   // Of one object, or of all below a prefix. What is not there is no error.
   virtual Result<void> remove(std::string_view key) = 0;
   virtual Result<void> remove_all(std::string_view prefix) = 0;
+  // Ends what puts left behind that died on their way, of those that began longer ago than that. Returns how
+  // many there were; 0 where nothing can be left behind.
+  virtual Result<int> sweep_uploads(Duration older_than);
 };
 
 // Errors: kInvalidArgument naming what is wrong with the key.

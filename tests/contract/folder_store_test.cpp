@@ -1,6 +1,8 @@
 #include "objects/folder_store.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +19,11 @@ struct TemporaryFolderStore : ObjectStore {
   TemporaryFolder folder;
   std::unique_ptr<FolderStore> inner = FolderStore::at(folder.path() / "objects").value();
   Result<void> put(std::string_view k, std::span<const std::byte> b) override { return inner->put(k, b); }
+  Result<void> put_file(std::string_view k, int fd) override { return inner->put_file(k, fd); }
+  Result<void> put_if_absent(std::string_view k, std::span<const std::byte> b) override {
+    return inner->put_if_absent(k, b);
+  }
+  Result<int> sweep_uploads(Duration d) override { return inner->sweep_uploads(d); }
   Result<std::string> get(std::string_view k, std::size_t most) override { return inner->get(k, most); }
   Result<ByteSource> open(std::string_view k) override { return inner->open(k); }
   Result<std::optional<ObjectInfo>> stat(std::string_view k) override { return inner->stat(k); }
@@ -79,6 +86,45 @@ TEST(FolderStore, WhatAKillLeftIsSweptAtTheNextStart) {
   ASSERT_TRUE(write_file_atomic(folder.path() / ".spool/tmp/.tmp-1", std::as_bytes(std::span("x", 1))));
   ASSERT_TRUE(FolderStore::at(folder.path()));
   EXPECT_TRUE(files_below(folder.path()).empty());
+}
+
+TEST(FolderStore, AFileOfItsOwnMakingBecomesTheObject) {
+  const TemporaryFolder folder;
+  const auto store = FolderStore::at(folder.path()).value();
+  const UniqueFd fd = store->create().value();
+  ASSERT_TRUE(write_all(fd.get(), std::as_bytes(std::span("film", 4))));
+  ASSERT_TRUE(store->put_file("film", fd.get()));
+  EXPECT_EQ(store->get("film", 100), "film");
+  struct stat made {
+  }, stored{};
+  ASSERT_EQ(fstat(fd.get(), &made), 0);
+  ASSERT_EQ(stat((folder.path() / "film").c_str(), &stored), 0);
+  EXPECT_EQ(made.st_ino, stored.st_ino) << "nothing was copied";
+}
+
+TEST(FolderStore, AFileFromElsewhereIsCopied) {
+  const TemporaryFolder folder;
+  const auto store = FolderStore::at(folder.path()).value();
+  const UniqueFd memory(memfd_create("film", MFD_CLOEXEC));
+  ASSERT_TRUE(write_all(memory.get(), std::as_bytes(std::span("film", 4))));
+  ASSERT_TRUE(store->put_file("film", memory.get()));
+  EXPECT_EQ(store->get("film", 100), "film");
+}
+
+TEST(FolderStore, OfManyWhoPutIfAbsentOneWins) {
+  const TemporaryFolder folder;
+  const auto store = FolderStore::at(folder.path()).value();
+  std::atomic<int> won = 0, lost = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back([&] {
+      const auto put = store->put_if_absent("a/b/k", std::as_bytes(std::span("x", 1)));
+      if (put) ++won;
+      if (!put && put.error().code == Code::kConflict) ++lost;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(won, 1);
+  EXPECT_EQ(lost, 7);
 }
 
 TEST(FolderStore, AFolderThatCannotBeMadeIsNamed) {
