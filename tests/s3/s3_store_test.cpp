@@ -1,0 +1,141 @@
+#include "objects/s3_store.h"
+
+#include <curl/curl.h>
+
+#include "contract/object_store_contract.h"
+#include "s3/swift_bucket.h"
+
+namespace spool {
+namespace {
+
+using test::film, test::file_of, test::kPart, test::read_range, test::swift, test::swift_config,
+    test::swift_store;
+using namespace std::chrono_literals;
+
+INSTANTIATE_TEST_SUITE_P(
+    Swift, ObjectStoreContract,
+    testing::Values(
+        ObjectStoreMaker{"swift", [] { return swift_store(); }},
+        ObjectStoreMaker{
+            "swift_virtual_hosted",
+            [] { return S3ObjectStore::at(swift_config(swift()["virtual_endpoint"], "virtual")).value(); }}),
+    [](const auto& maker) { return maker.param.name; });
+
+TEST(S3Store, PrefixesKeepStoresApart) {
+  S3Config config = swift_config();
+  const auto one = S3ObjectStore::at(config).value();
+  config.prefix += "-and-more";
+  const auto other = S3ObjectStore::at(config).value();
+  ASSERT_TRUE(one->put("k", test::bytes("one")));
+  EXPECT_TRUE(other->list("").value().empty());
+  ASSERT_TRUE(other->put("k", test::bytes("other")));
+  EXPECT_EQ(one->get("k", 100), "one");
+  EXPECT_EQ(one->list("").value().size(), 1u);
+}
+
+TEST(S3Store, AListAndARemovalGoOverManyPages) {
+  const auto store = swift_store();
+  for (int i = 0; i < 25; ++i) ASSERT_TRUE(store->put(fmt::format("many/{:02}", i), test::bytes("v")));
+  const auto found = store->list("many").value();
+  ASSERT_EQ(found.size(), 25u);
+  for (int i = 0; i < 25; ++i) EXPECT_EQ(found[i].key, fmt::format("many/{:02}", i));
+  ASSERT_TRUE(store->remove_all("many"));
+  EXPECT_TRUE(store->list("").value().empty());
+}
+
+TEST(S3Store, ALargeFileGoesUpInParts) {
+  const auto store = swift_store();
+  const std::string made = film(2 * kPart + 12'345);
+  const UniqueFd fd = file_of(made);
+  ASSERT_TRUE(store->put_file("film", fd.get()));
+  EXPECT_EQ(store->stat("film").value()->bytes, std::ssize(made));
+  EXPECT_EQ(store->get("film", made.size()).value() == made, true);
+  const ByteSource source = store->open("film").value();
+  EXPECT_EQ(read_range(source, kPart - 10, 20), made.substr(kPart - 10, 20))
+      << "over the border of two parts";
+  EXPECT_EQ(read_range(source, made.size() - 5, 20), made.substr(made.size() - 5));
+  EXPECT_EQ(store->sweep_uploads(0s).value(), 0);
+}
+
+TEST(S3Store, WhatIsTooLargeForOneCopyIsCopiedInParts) {
+  const auto store = swift_store();
+  const std::string made = film(2 * kPart + 12'345);
+  ASSERT_TRUE(store->put_file("film", file_of(made).get()));
+  const auto copied = store->copy("film", "copy");
+  ASSERT_TRUE(copied) << copied.error().message;
+  EXPECT_EQ(store->get("copy", made.size()).value() == made, true);
+  EXPECT_EQ(store->sweep_uploads(0s).value(), 0);
+}
+
+// What a client without keys gets from a URL: the status, and the body of a GET.
+struct Plain {
+  long status = 0;
+  std::string body;
+};
+Plain ask(const std::string& url, std::optional<std::string> put = {}) {
+  Plain plain;
+  const std::unique_ptr<CURL, void (*)(CURL*)> curl(curl_easy_init(), &curl_easy_cleanup);
+  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &plain.body);
+  curl_easy_setopt(
+      curl.get(), CURLOPT_WRITEFUNCTION, +[](char* data, size_t, size_t size, void* into) {
+        static_cast<std::string*>(into)->append(data, size);
+        return size;
+      });
+  if (put) {
+    curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, "PUT");
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(put->size()));
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, put->c_str());
+  }
+  EXPECT_EQ(curl_easy_perform(curl.get()), CURLE_OK);
+  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &plain.status);
+  return plain;
+}
+
+TEST(S3Store, APresignedUrlGivesAndTakesOneObject) {
+  const auto store = swift_store();
+  const std::string key = "a film/d\u00fc+50%.mp4";
+  const std::string put = store->presign(S3ObjectStore::Method::kPut, key, 60s).value();
+  EXPECT_EQ(ask(put, "presigned").status, 200);
+  EXPECT_EQ(store->get(key, 100), "presigned");
+  const std::string get = store->presign(S3ObjectStore::Method::kGet, key, 60s).value();
+  EXPECT_EQ(ask(get).status, 200);
+  EXPECT_EQ(ask(get).body, "presigned");
+  EXPECT_EQ(ask(get, "by the wrong method").status, 403);
+  std::string other = get;
+  other.replace(other.find(".mp4"), 4, ".mp5");
+  EXPECT_EQ(ask(other).status, 403) << "another object";
+}
+
+TEST(S3Store, APresignedUrlIsGoodForAWeekAtMost) {
+  const auto store = swift_store();
+  EXPECT_TRUE(store->presign(S3ObjectStore::Method::kGet, "k", std::chrono::days(7)));
+  for (const std::chrono::seconds validity : {0s, -1s, std::chrono::seconds(std::chrono::days(7)) + 1s})
+    EXPECT_EQ(store->presign(S3ObjectStore::Method::kGet, "k", validity).error().code,
+              Code::kInvalidArgument);
+  EXPECT_EQ(store->presign(S3ObjectStore::Method::kGet, "../k", 60s).error().code, Code::kInvalidArgument);
+}
+
+TEST(S3Store, ASourceOutlivesItsStore) {
+  auto store = swift_store();
+  ASSERT_TRUE(store->put("k", test::bytes("0123456789")));
+  const ByteSource source = store->open("k").value();
+  store.reset();
+  EXPECT_EQ(read_range(source, 2, 3), "234");
+}
+
+TEST(S3Store, AReaderOfWhatWasReplacedOrRemovedIsToldSo) {
+  const auto store = swift_store();
+  ASSERT_TRUE(store->put("k", test::bytes("one")));
+  const ByteSource source = store->open("k").value();
+  char buffer[3];
+  const auto read = [&] { return source.read_at(0, std::as_writable_bytes(std::span(buffer))); };
+  ASSERT_TRUE(store->put("k", test::bytes("two")));
+  EXPECT_EQ(read().error().code, Code::kConflict);
+  ASSERT_TRUE(store->remove("k"));
+  EXPECT_EQ(read().error().code, Code::kConflict);
+  EXPECT_NE(read().error().message.find("replaced or removed"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace spool
