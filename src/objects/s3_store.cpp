@@ -15,6 +15,7 @@ namespace spool {
 namespace {
 
 constexpr std::string_view kProbes = ".spool/probes/";
+constexpr int kTriesAtFirst = 3;
 
 template <class T>
 Result<void> outcome(const tl::expected<T, S3Failure>& result) {
@@ -29,9 +30,10 @@ S3Request put_request(const std::string& key, const ByteSource& body) {
 }  // namespace
 
 Result<std::unique_ptr<S3ObjectStore>> S3ObjectStore::at(S3Config config) {
-  std::unique_ptr<S3ObjectStore> store(new S3ObjectStore(std::move(config)));
-  SPOOL_TRY(store->page("", ""));
-  return store;
+  S3Config quick = config;  // an endpoint that is none is said soon
+  quick.patience.tries = std::min(quick.patience.tries, kTriesAtFirst);
+  SPOOL_TRY(S3ObjectStore(std::move(quick)).page("", ""));
+  return std::unique_ptr<S3ObjectStore>(new S3ObjectStore(std::move(config)));
 }
 
 Result<std::string> S3ObjectStore::in_bucket(std::string_view key) const {
