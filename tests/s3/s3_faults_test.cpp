@@ -116,6 +116,30 @@ TEST_F(S3Faults, AServiceThatIsSilentIsNotWaitedForLong) {
       << "where it has more to do it may be silent longer";
 }
 
+TEST_F(S3Faults, ASlowAnswerIsWaitedFor) {
+  rule({{"delay", 0.2}, {"times", 2}});
+  ASSERT_TRUE(store_->put("k", test::bytes("v")));
+  EXPECT_EQ(store_->get("k", 100), "v");
+  EXPECT_EQ(count("/k$"), 2) << "and nothing is asked twice";
+}
+
+TEST_F(S3Faults, ConnectionsAreUsedAgain) {
+  faults().ask({{"clear", true}});
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(store_->put("k", test::bytes("v")));
+    ASSERT_EQ(store_->get("k", 100), "v");
+  }
+  EXPECT_LE(faults().ask({{"connections", true}})["count"], 1);
+}
+
+TEST_F(S3Faults, AConnectionThatWasClosedMeanwhileIsReplaced) {
+  const std::string made = film(100'000);
+  ASSERT_TRUE(store_->put("k", test::bytes("v")));
+  rule({{"method", "PUT"}, {"cut_request", 0}});
+  ASSERT_TRUE(store_->put("film", test::bytes(made)));
+  EXPECT_EQ(store_->get("film", made.size()).value() == made, true);
+}
+
 TEST_F(S3Faults, OneFailedPartIsPutAgainAlone) {
   const std::string made = film(2 * kPart + 1000);
   rule({{"method", "PUT"}, {"target", "partNumber=2"}, {"answer", 500}, {"code", "InternalError"}});
@@ -203,6 +227,19 @@ TEST_F(S3Faults, WhatCouldNotBeAbortedIsSweptWhenItIsOldEnough) {
   EXPECT_EQ(test::swift_store()->sweep_uploads(0s).value(), 0) << "another prefix";
   EXPECT_EQ(store_->sweep_uploads(0s).value(), 1);
   expect_nothing_left();
+}
+
+TEST_F(S3Faults, UploadsAreSweptOverManyPages) {
+  rule({{"method", "GET"},
+        {"target", "uploads="},
+        {"answer", 200},
+        {"headers", {{"Date", "Thu, 26 Nov 2026 18:00:00 GMT"}}},
+        {"body",
+         "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>gone</NextKeyMarker>"
+         "<NextUploadIdMarker>1</NextUploadIdMarker><Upload><Key>gone</Key><UploadId>1</UploadId>"
+         "<Initiated>2026-11-25T18:00:00.000Z</Initiated></Upload></ListMultipartUploadsResult>"}});
+  EXPECT_EQ(store_->sweep_uploads(1h).value(), 1) << "the one that has gone meanwhile";
+  EXPECT_EQ(count("^GET .*key-marker=gone&.*upload-id-marker=1"), 1);
 }
 
 TEST_F(S3Faults, AFileThatIsCutShortMeanwhileIsNotPut) {

@@ -1,8 +1,14 @@
 // What an operator got wrong, and what a service refuses for good: each a message that says what to do.
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include <regex>
 
 #include "base/temporary_folder.h"
+#include "objects/s3_failure.h"
+#include "objects/s3_signature.h"
 #include "s3/faulty_bucket.h"
+#include "s3/plain_client.h"
 #include "support/program.h"
 
 namespace spool {
@@ -58,6 +64,37 @@ TEST(S3Refusals, AnEndpointThatNobodyServes) {
   expect_says(refusal_of(config), Code::kUnavailable, "is the endpoint right, and does the service run?");
 }
 
+// A port whose queue of connections is full.
+TEST(S3Refusals, AnEndpointThatTakesNoConnections) {
+  const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* any = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(bind(listener.get(), any, size), 0);
+  ASSERT_EQ(listen(listener.get(), 0), 0);
+  ASSERT_EQ(getsockname(listener.get(), any, &size), 0);
+  const UniqueFd waiting(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(connect(waiting.get(), any, size), 0);
+  S3Config config = swift_config();
+  config.patience.tries = 2;
+  config.patience.connect = std::chrono::milliseconds(100);
+  config.endpoint = fmt::format("http://127.0.0.1:{}", ntohs(address.sin_port));
+  expect_says(refusal_of(config), Code::kTimeout, "does not answer in time");
+}
+
+TEST(S3Refusals, AClockThatIsOff) {
+  const S3Config config = swift_config();
+  const Time long_ago = std::chrono::sys_days(std::chrono::year(2020) / 1 / 1);
+  std::vector<std::string> headers = {"x-amz-content-sha256: UNSIGNED-PAYLOAD"};
+  const auto signature = signed_headers(config, "GET", "k", {}, headers, long_ago);
+  headers.insert(headers.end(), signature.begin(), signature.end());
+  const S3Response answer = test::ask(s3_place(config, "k").url(), headers);
+  expect_says(s3_failure(answer, {}, config).error, Code::kUnavailable,
+              "this machine's clock is off: set it (NTP)");
+}
+
 TEST(S3Refusals, AnEndpointWithoutTls) {
   S3Config config = swift_config();
   config.patience.tries = 2;
@@ -106,7 +143,7 @@ class S3Answers : public test::FaultyBucket {
   }
 };
 
-TEST_F(S3Answers, AClockThatIsOff) {
+TEST_F(S3Answers, AClockThatIsOffIsSaidByHowMuch) {
   const Error error =
       refusal({{"answer", 403},
                {"code", "RequestTimeTooSkewed"},

@@ -1,14 +1,13 @@
 #include "objects/s3_store.h"
 
-#include <curl/curl.h>
-
 #include "contract/object_store_contract.h"
+#include "s3/plain_client.h"
 #include "s3/swift_bucket.h"
 
 namespace spool {
 namespace {
 
-using test::film, test::file_of, test::kPart, test::read_range, test::swift, test::swift_config,
+using test::ask, test::film, test::file_of, test::kPart, test::read_range, test::swift, test::swift_config,
     test::swift_store;
 using namespace std::chrono_literals;
 
@@ -67,41 +66,16 @@ TEST(S3Store, WhatIsTooLargeForOneCopyIsCopiedInParts) {
   EXPECT_EQ(store->sweep_uploads(0s).value(), 0);
 }
 
-// What a client without keys gets from a URL: the status, and the body of a GET.
-struct Plain {
-  long status = 0;
-  std::string body;
-};
-Plain ask(const std::string& url, std::optional<std::string> put = {}) {
-  Plain plain;
-  const std::unique_ptr<CURL, void (*)(CURL*)> curl(curl_easy_init(), &curl_easy_cleanup);
-  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &plain.body);
-  curl_easy_setopt(
-      curl.get(), CURLOPT_WRITEFUNCTION, +[](char* data, size_t, size_t size, void* into) {
-        static_cast<std::string*>(into)->append(data, size);
-        return size;
-      });
-  if (put) {
-    curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, "PUT");
-    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(put->size()));
-    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, put->c_str());
-  }
-  EXPECT_EQ(curl_easy_perform(curl.get()), CURLE_OK);
-  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &plain.status);
-  return plain;
-}
-
 TEST(S3Store, APresignedUrlGivesAndTakesOneObject) {
   const auto store = swift_store();
   const std::string key = "a film/d\u00fc+50%.mp4";
   const std::string put = store->presign(S3ObjectStore::Method::kPut, key, 60s).value();
-  EXPECT_EQ(ask(put, "presigned").status, 200);
+  EXPECT_EQ(ask(put, {}, "presigned").status, 200);
   EXPECT_EQ(store->get(key, 100), "presigned");
   const std::string get = store->presign(S3ObjectStore::Method::kGet, key, 60s).value();
   EXPECT_EQ(ask(get).status, 200);
   EXPECT_EQ(ask(get).body, "presigned");
-  EXPECT_EQ(ask(get, "by the wrong method").status, 403);
+  EXPECT_EQ(ask(get, {}, "by the wrong method").status, 403);
   std::string other = get;
   other.replace(other.find(".mp4"), 4, ".mp5");
   EXPECT_EQ(ask(other).status, 403) << "another object";
