@@ -1,4 +1,4 @@
-// For tests: an HTTP client that knows nothing of S3.
+// For tests: an HTTP client that knows nothing of S3, and what it sees through Swift's own interface.
 #pragma once
 
 #include <curl/curl.h>
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "objects/s3_connections.h"
+#include "s3/swift_bucket.h"
 
 namespace spool::test {
 
@@ -38,6 +38,16 @@ inline S3Response ask(const std::string& url, const std::vector<std::string>& he
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
   response.status = static_cast<int>(status);
   return response;
+}
+
+// What Swift keeps of uploads in parts whose keys begin so, in its own words: a line for each upload and each
+// part.
+inline std::string parts_kept(const std::string& prefix) {
+  const S3Response kept =
+      ask(fmt::format("{}/{}%2Bsegments?prefix={}", swift()["storage_url"].get<std::string>(),
+                      swift()["bucket"].get<std::string>(), prefix),
+          {"X-Auth-Token: " + swift()["token"].get<std::string>()});
+  return kept.status == 200 ? kept.body : "";
 }
 
 }  // namespace spool::test

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "s3/faulty_bucket.h"
+#include "s3/plain_client.h"
 
 namespace spool {
 namespace {
@@ -23,6 +24,7 @@ class S3Faults : public test::FaultyBucket {
     test::FaultyBucket::faults().ask({{"clear", true}});
     EXPECT_TRUE(store_->list("").value().empty());
     EXPECT_EQ(store_->sweep_uploads(0s).value(), 0) << "an upload is left behind";
+    EXPECT_EQ(test::parts_kept(config_.prefix), "");
   }
 };
 

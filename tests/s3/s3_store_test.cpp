@@ -56,6 +56,17 @@ TEST(S3Store, ALargeFileGoesUpInParts) {
   EXPECT_EQ(store->sweep_uploads(0s).value(), 0);
 }
 
+TEST(S3Store, OfARemovedFileNoPartIsLeft) {
+  const S3Config config = swift_config();
+  const auto store = S3ObjectStore::at(config).value();
+  ASSERT_TRUE(store->put_file("a/film", file_of(film(kPart + 1)).get()));
+  ASSERT_TRUE(store->put_file("other", file_of(film(kPart + 1)).get()));
+  EXPECT_NE(test::parts_kept(config.prefix), "");
+  ASSERT_TRUE(store->remove_all("a"));
+  ASSERT_TRUE(store->remove("other"));
+  EXPECT_EQ(test::parts_kept(config.prefix), "");
+}
+
 TEST(S3Store, WhatIsTooLargeForOneCopyIsCopiedInParts) {
   const auto store = swift_store();
   const std::string made = film(2 * kPart + 12'345);
