@@ -66,8 +66,8 @@ function(spool_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINKS} GTest::gtest_main)
-  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests)
-  target_compile_definitions(${name} PRIVATE SPOOL_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SPOOL_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests
+    ${CMAKE_BINARY_DIR}/generated/tests)
   target_precompile_headers(${name} PRIVATE <gtest/gtest.h> <nlohmann/json.hpp> <fmt/format.h>)
   set(props TIMEOUT ${ARG_TIMEOUT})
   if(ARG_LABELS)
@@ -81,3 +81,11 @@ function(spool_test name)
   endif()
   gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES ${props})
 endfunction()
+
+# Where things are, for the few tests that include it: as a definition for all it would keep a compiler's cache from finding
+# anything in another folder.
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/tests/test_paths.h CONTENT [[
+#pragma once
+#define SPOOL_SOURCE_DIR "@CMAKE_SOURCE_DIR@"
+#define SPOOL_BINARY_DIR "@CMAKE_BINARY_DIR@"
+]] @ONLY)

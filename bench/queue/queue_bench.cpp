@@ -1,12 +1,13 @@
-// What the queue on SQLite can do, durable (WAL, synchronous=FULL). One measurement a call, one line of JSON
-// on stdout:
+// What the queue can do, durable: on SQLite (WAL, synchronous=FULL), or on PostgreSQL. One measurement a
+// call, one line of JSON on stdout:
 //
 //   queue_bench insert JOBS             stored in batches of 1000
 //   queue_bench direct JOBS BATCH       claimed and settled on the store, BATCH at a time
 //   queue_bench worker JOBS SLOTS       no-op jobs through Worker and the inline executor
 //   queue_bench claim FINISHED WAITING  claim of 10 jobs, of an empty file and of one with so many jobs
 //
-// bench/queue/run calls it in turns with its rival.
+//
+// bench/queue/run and bench/fleet/run call it in turns with its rivals.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include "base/temporary_folder.h"
 #include "executors/inline_executor.h"
 #include "queue/worker.h"
+#include "store_postgres/postgres_store.h"
 #include "store_sqlite/sqlite_store.h"
 
 namespace spool {
@@ -65,7 +67,9 @@ void print(const std::string& what, int jobs, const Stopwatch& watch) {
       what.c_str(), jobs, seconds, jobs / seconds, cpu * 1e6 / jobs);
 }
 
+// SPOOL_BENCH_STORE: the URL of an empty PostgreSQL database, instead of a new file.
 std::unique_ptr<Store> open(const TemporaryFolder& folder) {
+  if (const char* url = std::getenv("SPOOL_BENCH_STORE")) return must(open_postgres_store(url));
   return must(open_sqlite_store(folder.path() / "spool.db"));
 }
 

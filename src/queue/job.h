@@ -162,6 +162,7 @@ struct Claim {
   int slots = 1;
   std::optional<Duration> timeout;         // its own; nullopt: its kind's
   std::optional<Duration> until_deadline;  // of its tree, from the claim on
+  bool unchecked = false;                  // made without us: its kind and args are not checked yet
   std::vector<ChildResult> children;       // in a later phase, in the order of their insertion
 };
 

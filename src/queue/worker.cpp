@@ -316,6 +316,15 @@ void Worker::State::begin(std::vector<Claim> claims) {
     attempt.claim = std::make_shared<const Claim>(std::move(claimed));
     const Claim& claim = *attempt.claim;
     attempt.kind = kinds.find(claim.kind);
+    if (claim.unchecked) {
+      NewJob as_asked;
+      as_asked.kind = claim.kind;
+      as_asked.args = claim.args;
+      if (auto fine = kinds.check(as_asked); !fine) {
+        give_back(claim, Failed{std::move(fine).error()});
+        continue;
+      }
+    }
     if (attempt.kind == nullptr) {
       if (unknown_kinds.insert(claim.kind).second)
         spdlog::warn("this worker does not know jobs of kind '{}' and puts them off", claim.kind);

@@ -34,7 +34,8 @@ enum Column {
   kMostAttempts,
   kSlots,
   kTimeout,
-  kUntilDeadline
+  kUntilDeadline,
+  kUnchecked
 };
 
 // The settlements, column by column.
@@ -163,6 +164,7 @@ void Exchanges::read_claim(Rows& rows, std::vector<Claim>& claims) {
   claim.slots = rows.i32(kSlots);
   claim.timeout = rows.maybe_duration(kTimeout);
   claim.until_deadline = rows.maybe_duration(kUntilDeadline);
+  claim.unchecked = rows.boolean(kUnchecked);
   if (seqs_.size() > kMostRemembered) seqs_.clear();
   seqs_[claim.job] = rows.i64(kN);
 }

@@ -38,7 +38,8 @@ constexpr const char* kClearQueue = "SELECT cleared, woken FROM spool.clear_queu
 constexpr const char* kSetLimit = "SELECT spool.set_limit($1, $2, $3, $4, $5, $6, $7)";
 constexpr const char* kRemoveLimit = "SELECT spool.remove_limit($1, $2, $3)";
 constexpr const char* kPutSchedule =
-    "INSERT INTO spool.schedule (name, cron, zone, missed, job, paused, next) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    "INSERT INTO spool.schedule (name, cron, zone, missed, job, paused, next) VALUES ($1, $2, $3, $4, $5, "
+    "$6, $7)"
     " ON CONFLICT (name) DO UPDATE SET cron = excluded.cron, zone = excluded.zone, missed = excluded.missed,"
     " job = excluded.job, paused = excluded.paused, next = excluded.next";
 constexpr const char* kPauseSchedule = "UPDATE spool.schedule SET paused = $2 WHERE name = $1 RETURNING 1";
@@ -235,18 +236,21 @@ class PostgresStore final : public Store {
   }
 
   Result<void> set_limit(const Limit& limit) override {
-    if (std::string wrong = complaint(limit); !wrong.empty()) return fail(Code::kInvalidArgument, std::move(wrong));
+    if (std::string wrong = complaint(limit); !wrong.empty())
+      return fail(Code::kInvalidArgument, std::move(wrong));
     const auto of_rate = [&](auto member) {
       return limit.rate ? std::optional((*limit.rate).*member) : std::nullopt;
     };
     return change([&](Connection& db) {
-      return woken_by(db.query(kSetLimit, shift(), static_cast<int>(limit.scope), limit.name, limit.concurrency,
-                               of_rate(&Rate::count), of_rate(&Rate::period), of_rate(&Rate::burst)));
+      return woken_by(db.query(kSetLimit, shift(), static_cast<int>(limit.scope), limit.name,
+                               limit.concurrency, of_rate(&Rate::count), of_rate(&Rate::period),
+                               of_rate(&Rate::burst)));
     });
   }
   Result<void> remove_limit(LimitScope scope, const std::string& name) override {
-    return change(
-        [&](Connection& db) { return woken_by(db.query(kRemoveLimit, shift(), static_cast<int>(scope), name)); });
+    return change([&](Connection& db) {
+      return woken_by(db.query(kRemoveLimit, shift(), static_cast<int>(scope), name));
+    });
   }
   Result<std::vector<LimitUse>> limits() override {
     return ask([](Reader& reader) { return reader.limits(); });
@@ -256,8 +260,8 @@ class PostgresStore final : public Store {
     SPOOL_TRY(check_schedule(schedule));
     const std::string job = to_text(to_json(schedule.job));
     return change([&](Connection& db) {
-      db.run(kPutSchedule, schedule.name, schedule.cron, schedule.zone, static_cast<int>(schedule.missed), job,
-             schedule.paused, schedule.next);
+      db.run(kPutSchedule, schedule.name, schedule.cron, schedule.zone, static_cast<int>(schedule.missed),
+             job, schedule.paused, schedule.next);
       return std::vector<int>();
     });
   }
@@ -319,7 +323,8 @@ class PostgresStore final : public Store {
   }
 
   Result<int> prune(const PruneRules& rules, int most) override {
-    if (!rules.age && !rules.keep) return fail(Code::kInvalidArgument, "prune: by age, by number, or by both");
+    if (!rules.age && !rules.keep)
+      return fail(Code::kInvalidArgument, "prune: by age, by number, or by both");
     if (rules.age.value_or(Duration(0)) < Duration(0) || rules.keep.value_or(0) < 0)
       return fail(Code::kInvalidArgument, "prune: an age and a number are not less than nothing");
     const auto queue = rules.queue.empty() ? std::nullopt : std::optional<std::string>(rules.queue);

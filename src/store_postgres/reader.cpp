@@ -12,7 +12,8 @@ namespace {
 
 // All joins by primary key, outcome by outcome_of_job, needs by need_of_job, failures by failure_of_job.
 #define SPOOL_JOBS                                                                                          \
-  "SELECT j.id, up.id, coalesce(top.id, j.id), j.kind, j.name, j.owner, a.queue, j.unique_key, j.limit_key, "     \
+  "SELECT j.id, up.id, coalesce(top.id, j.id), j.kind, j.name, j.owner, a.queue, j.unique_key, "            \
+  "j.limit_key, "                                                                                           \
   "j.args, j.labels,"                                                                                       \
   " a.priority, a.slots, a.tags, s.state, coalesce(l.phase, ''), coalesce(r.attempt, o.attempt, "           \
   "l.attempts, 0),"                                                                                         \
@@ -30,7 +31,7 @@ namespace {
   " (SELECT json_agg(json_build_array(f.attempt, f.code, f.message, f.native, f.worker, f.began, f.ended, " \
   "f.log,"                                                                                                  \
   "                                   f.cpu, f.memory, f.bytes_read, f.bytes_written) ORDER BY f.n)"        \
-  "  FROM spool.failure f WHERE f.seq = j.seq), p.line IS NOT NULL"                                                             \
+  "  FROM spool.failure f WHERE f.seq = j.seq), p.line IS NOT NULL"                                         \
   " FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq"          \
   " LEFT JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.parked p ON p.seq = j.seq"                   \
   " LEFT JOIN spool.outcome o ON o.seq = j.seq AND NOT o.superseded"                                        \
@@ -198,8 +199,8 @@ std::vector<SessionInfo> Reader::sessions() {
     info.worker = {rows.text(1), rows.i32(2), rows.text(3), rows.i32(4), rows.texts(5), rows.duration(6)};
     info.expires = rows.time(7);
     for (const Json& row : json_of(rows.view(8)))
-      info.running.push_back({Uuid::parse(row[0].get<std::string>()).value_or(Uuid{}), row[1].get<std::string>(),
-                              row[2].get<std::string>(), row[3].get<int>(),
+      info.running.push_back({Uuid::parse(row[0].get<std::string>()).value_or(Uuid{}),
+                              row[1].get<std::string>(), row[2].get<std::string>(), row[3].get<int>(),
                               Time(Duration(row[4].get<std::int64_t>()))});
   }
   return sessions;
@@ -245,7 +246,8 @@ std::vector<Schedule> Reader::schedules() {
     schedule.missed = static_cast<Missed>(rows.i32(3));
     auto job = new_job_from_json(json_of(rows.view(4)));
     if (!job)
-      refuse(Code::kInternal, fmt::format("database: the schedule {}: {}", schedule.name, job.error().message));
+      refuse(Code::kInternal,
+             fmt::format("database: the schedule {}: {}", schedule.name, job.error().message));
     schedule.job = std::move(*job);
     schedule.paused = rows.boolean(5);
     schedule.next = rows.time(6);

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "test_paths.h"
 
 namespace spool::test {
 

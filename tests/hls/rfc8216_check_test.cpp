@@ -13,6 +13,7 @@
 #include "media/packaging.h"
 #include "support/film.h"
 #include "support/program.h"
+#include "test_paths.h"
 
 namespace spool::media {
 namespace {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "s3/swift_bucket.h"
+#include "test_paths.h"
 
 namespace spool::test {
 

@@ -10,6 +10,7 @@
 #include "s3/faulty_bucket.h"
 #include "s3/plain_client.h"
 #include "support/program.h"
+#include "test_paths.h"
 
 namespace spool {
 namespace {

@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "objects/s3_store.h"
 #include "support/server.h"
+#include "test_paths.h"
 
 namespace spool::test {
 

@@ -16,6 +16,7 @@
 
 #include "base/id.h"
 #include "store_postgres/schema.h"
+#include "test_paths.h"
 
 namespace spool::test {
 

@@ -290,6 +290,41 @@ TEST_F(SqliteWorker, ThousandsOfSiblingsAreAllSweptAfterOne) {
   EXPECT_FALSE(*objects->stat(left));
 }
 
+// A store whose jobs were made by others, as spool.enqueue() makes them.
+class Unchecked : public ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  Result<Exchange> exchange(Session session, std::span<const Settlement> settlements,
+                            const ClaimRequest& want) override {
+    auto both = ForwardingStore::exchange(session, settlements, want);
+    if (both)
+      for (Claim& claim : both->claimed) claim.unchecked = true;
+    return both;
+  }
+};
+
+TEST_F(SqliteWorker, WhatNobodyCheckedFailsWithTheReasonBeforeItRuns) {
+  Kinds kinds;
+  Kind strict = inline_kind("strict", [](Attempt&) -> Ending { return Succeeded{}; });
+  strict.schema = {
+      {"type", "object"}, {"properties", {{"n", {{"type", "integer"}}}}}, {"additionalProperties", false}};
+  kinds.add(strict);
+  Kind internal = inline_kind("internal", [](Attempt&) -> Ending { return Succeeded{}; });
+  internal.internal = true;
+  kinds.add(internal);
+  store = std::make_unique<Unchecked>(std::move(store));
+  const auto reason = [&](const char* kind, Json args) {
+    NewJob job = new_job(kind);
+    job.args = std::move(args);
+    const Job ran = run(kinds, insert_one(*store, job));
+    return ran.errors.empty() ? std::string(name(ran.state)) : ran.errors[0].error.message;
+  };
+  EXPECT_EQ(reason("strict", {{"n", 1}}), "succeeded");
+  EXPECT_NE(reason("strict", {{"n", "one"}}).find("n"), std::string::npos);
+  EXPECT_NE(reason("strikt", Json::object()).find("strikt"), std::string::npos);
+  EXPECT_NE(reason("internal", Json::object()).find("made by other jobs only"), std::string::npos);
+}
+
 TEST_F(SqliteWorker, OutputsThatAreNoRegularFilesAreRefused) {
   const Job job = run_script("ln -s /etc/passwd outputs/x");
   ASSERT_EQ(job.state, State::kFailed);

@@ -39,7 +39,8 @@ CREATE TABLE spool.job (
   optional       boolean NOT NULL,
   held           boolean NOT NULL,      -- as asked for
   delay          bigint NOT NULL,
-  created        bigint NOT NULL
+  created        bigint NOT NULL,
+  unchecked      boolean NOT NULL DEFAULT false  -- its kind and args are checked by the first worker that sees it
 );
 CREATE INDEX job_of_parent ON spool.job (parent) WHERE parent IS NOT NULL;
 CREATE INDEX job_of_root ON spool.job (root) WHERE root IS NOT NULL;

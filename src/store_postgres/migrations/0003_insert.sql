@@ -4,7 +4,8 @@ CREATE TYPE spool.new_job AS (
   id uuid, parent uuid, kind text, name text, owner text, queue text, slots integer, tags text[], priority integer,
   args text, labels text, most_attempts integer, timeout bigint, deadline bigint, unique_key text, limit_key text,
   weight double precision, optional boolean, held boolean, delay bigint, needs jsonb,  -- [{"job", "ignore_failure"}]
-  made_id uuid);                                                           -- where it has no id of its own
+  made_id uuid,                                                            -- where it has no id of its own
+  unchecked boolean);
 CREATE TYPE spool.inserted AS (id uuid, existed boolean, code text, message text);
 
 -- Jobs with ids that nobody has, without parent, needs, key, deadline, delay. Returns the lanes that they are in.
@@ -163,10 +164,11 @@ BEGIN
     v_deadline := parent_node.deadline;
     IF j.deadline IS NOT NULL THEN v_deadline := least(v_deadline, now + j.deadline); END IF;
     INSERT INTO spool.job (seq, id, parent, root, kind, name, owner, lane, args, labels, most_attempts, timeout, deadline,
-                           deadline_asked, unique_key, limit_key, weight, optional, held, delay, created)
+                           deadline_asked, unique_key, limit_key, weight, optional, held, delay, created,
+                           unchecked)
       VALUES (v_seq, v_id, v_parent, parent_node.root, j.kind, j.name, v_owner, v_lane, j.args, j.labels,
               j.most_attempts, j.timeout, v_deadline, j.deadline, j.unique_key, v_limit_key, j.weight, j.optional, j.held,
-              j.delay, now)
+              j.delay, now, coalesce(j.unchecked, false))
       ON CONFLICT (id) DO NOTHING;
     EXIT WHEN found;
     DELETE FROM spool.unique_key k WHERE k.seq = v_seq;  -- another transaction took the id meanwhile

@@ -300,7 +300,7 @@ END $$;
 -- attempt the microseconds of the claim; 4 a lane's last rank (n the lane, timeout the rank); 9 the session's lease is gone.
 CREATE TYPE spool.exchanged AS (
   what integer, n bigint, job uuid, parent uuid, root uuid, token uuid, kind text, name text, owner text, phase text,
-  args text, extra text, attempt integer, most_attempts integer, slots integer, timeout bigint, until_deadline bigint);
+  args text, extra text, attempt integer, most_attempts integer, slots integer, timeout bigint, until_deadline bigint, unchecked boolean);
 
 CREATE FUNCTION spool.exchange(
   shift bigint, session uuid, s_job uuid[], s_seq bigint[], s_token uuid[], s_what integer[], s_result text[],
@@ -326,7 +326,7 @@ BEGIN
   IF v_session IS NULL THEN
     PERFORM spool.end_lost(exchange.session, now);
     PERFORM spool.admit(now);
-    RETURN NEXT (9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
+    RETURN NEXT (9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
     RETURN;
   END IF;
 
@@ -351,7 +351,7 @@ BEGIN
         SELECT * INTO r FROM spool.running x WHERE x.seq = step.seq AND x.token = s_token[step.at] FOR UPDATE;
         IF NOT found THEN
           RETURN NEXT (0, step.at, s_job[step.at], NULL, NULL, NULL, NULL, NULL, NULL, 'lease_lost', NULL,
-            'job ' || s_job[step.at] || ': another attempt owns it, or none', NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
+            'job ' || s_job[step.at] || ': another attempt owns it, or none', NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
           CONTINUE;
         END IF;
         ends := ends || spool.settle_one(r, (s_what[step.at], s_token[step.at], s_result[step.at], s_after[step.at],
@@ -384,11 +384,12 @@ BEGIN
             FROM p LEFT JOIN spool.life l ON NOT p.plain AND l.seq = p.seq
             RETURNING running.seq, running.token, running.attempt)
         SELECT c.what, c.n, c.job, c.parent, c.root, c.token, c.kind, c.name, c.owner, c.phase, c.args, c.extra, c.attempt,
-          c.most_attempts, c.slots, c.timeout, c.until_deadline
+          c.most_attempts, c.slots, c.timeout, c.until_deadline, c.unchecked
         FROM (
           SELECT p.at, 1 AS what, j.seq AS n, j.id AS job, up.id AS parent, coalesce(top.id, j.id) AS root, run.token,
             j.kind, j.name, j.owner, coalesce(l.phase, '') AS phase, j.args, k.value AS extra, run.attempt,
-            j.most_attempts, p.slots, j.timeout, greatest(coalesce(l.deadline, j.deadline) - now, 0) AS until_deadline
+            j.most_attempts, p.slots, j.timeout, greatest(coalesce(l.deadline, j.deadline) - now, 0) AS until_deadline,
+            j.unchecked
           FROM p JOIN run ON run.seq = p.seq JOIN spool.job j ON j.seq = p.seq
             LEFT JOIN spool.life l ON NOT p.plain AND l.seq = p.seq
             LEFT JOIN spool.checkpoint k ON NOT p.plain AND k.seq = p.seq
@@ -396,7 +397,7 @@ BEGIN
         ) c ORDER BY c.at;
       -- Children of those that had some, in the order of their insertion: job_of_parent, outcome_of_job.
       RETURN QUERY SELECT 2, p.seq, c.id, NULL::uuid, NULL::uuid, o.token, c.kind, c.name, NULL::text, NULL::text, c.args,
-          o.result, o.state::integer, NULL::integer, NULL::integer, NULL::bigint, NULL::bigint
+          o.result, o.state::integer, NULL::integer, NULL::integer, NULL::bigint, NULL::bigint, NULL::boolean
         FROM unnest(picked.seqs, picked.plain) WITH ORDINALITY p (seq, plain, at)
           JOIN spool.life l ON l.seq = p.seq AND l.has_children
           JOIN spool.job c ON c.parent = p.seq
@@ -405,11 +406,11 @@ BEGIN
         ORDER BY p.at, c.seq;
       RETURN QUERY SELECT 4, p.lane::bigint, NULL::uuid, NULL::uuid, NULL::uuid, NULL::uuid, NULL::text, NULL::text,
           NULL::text, NULL::text, NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::integer, max(p.rank),
-          NULL::bigint
+          NULL::bigint, NULL::boolean
         FROM unnest(picked.at_lane, picked.ranks) p (lane, rank) GROUP BY p.lane;
     END IF;
   END IF;
   IF slots <= 0 OR most_jobs <= 0 OR takes_places THEN next_opening := spool.admit(now); END IF;
   RETURN NEXT (3, least((SELECT min(p.due) FROM spool.parked p WHERE p.state = 2), next_opening) - now, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, array_to_string(spool.woken(), ','), claim_time, NULL, NULL, NULL, NULL)::spool.exchanged;
+    NULL, NULL, array_to_string(spool.woken(), ','), claim_time, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
 END $$;

@@ -74,6 +74,7 @@ BEGIN
   j.timeout := spool.option_duration(options, 'timeout');
   j.deadline := spool.option_duration(options, 'deadline');
   j.made_id := gen_random_uuid();
+  j.unchecked := true;
   IF j.slots < 1 THEN PERFORM spool.refuse('SP001', 'slots: less than 1'); END IF;
   IF j.priority NOT BETWEEN -1000 AND 1000 THEN PERFORM spool.refuse('SP001', 'priority: not within -1000 and 1000'); END IF;
   IF j.most_attempts < 1 THEN PERFORM spool.refuse('SP001', 'most_attempts: less than 1'); END IF;

@@ -1,0 +1,160 @@
+"""The same program on PostgreSQL: the fleet's store, and jobs from anybody's transaction (docs/enqueue_from_sql.md)."""
+import json
+import os
+import re
+import subprocess
+import unittest
+
+from support import SOURCE, CliTest
+
+CONFIG = """
+[commands.count]
+command = ["/bin/sh", "-c", "printf '{\\"result\\": {\\"words\\": 3}}\\\\n'"]
+"""
+
+
+class Postgres(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.write("spool.toml", CONFIG)
+        self.server = subprocess.Popen([os.path.join(SOURCE, "tests/servers/postgres"), "--no-fsync"], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.stop)
+        self.admin = self.server.stdout.readline().strip()
+        self.psql("CREATE DATABASE app")
+        self.url = self.admin.rsplit("/", 1)[0] + "/app"
+
+    def stop(self):
+        self.server.stdin.close()
+        self.server.wait(timeout=60)
+        self.server.stdout.close()
+
+    def run_psql(self, sql, url=None):
+        return subprocess.run(["psql", "-X", "-qAt", "-v", "ON_ERROR_STOP=1", url or self.admin, "-c", sql], text=True,
+                              capture_output=True, timeout=60)
+
+    def psql(self, sql, url=None):
+        done = self.run_psql(sql, url)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.strip()
+
+    def refused(self, sql, url=None):
+        done = self.run_psql(sql, url)
+        self.assertNotEqual(done.returncode, 0, sql)
+        return done.stderr
+
+    def on_store(self, *words, **more):
+        return self.spool(*words, "--store", self.url, **more)
+
+    def application(self):
+        """A role with rights to enqueue alone; returns the URL by which it connects."""
+        self.psql("CREATE ROLE shop LOGIN PASSWORD 'sesame'")
+        self.psql("SELECT spool.allow('shop'); CREATE TABLE orders (film text); GRANT ALL ON orders TO shop", self.url)
+        return re.sub(r"//[^@]*@", "//shop:sesame@", self.url)
+
+
+class Store(Postgres):
+    def test_commands_work_as_on_a_file(self):
+        run = self.on_store("submit", "exec", "command=count", "--json")
+        job = run.json["id"]
+        self.assertEqual(self.on_store("show", job, "--json").json["state"], "available")
+        self.on_store("worker", "--until-idle", "--slots", "1")
+        shown = self.on_store("show", job, "--json").json
+        self.assertEqual(shown["state"], "succeeded", shown["errors"])
+        self.assertEqual([j["id"] for j in self.on_store("jobs", "--json").json["jobs"]], [job])
+        self.on_store("rm", job)
+        self.assertEqual(self.on_store("show", job, code=2).code, 2)
+
+    def test_migrate_says_the_version_and_may_be_run_again(self):
+        for _ in range(2):
+            self.assertGreater(self.on_store("migrate", "--json").json["schema"], 0)
+        self.assertIn("only a PostgreSQL store", self.spool("migrate", "--store", "sqlite:x.db", code=2).err)
+
+    def test_a_newer_schema_is_refused_in_words(self):
+        self.on_store("migrate")
+        self.psql("INSERT INTO spool.schema_version (version, file) VALUES (999, 'later')", self.url)
+        self.assertIn("use a newer spool", self.on_store("jobs", code=2).err)
+
+    def test_what_cannot_be_reached_is_named_without_its_password(self):
+        for url, told in (("postgres://spool:sesame@127.0.0.1:1/app", "127.0.0.1"),
+                          (self.url.rsplit("/", 1)[0] + "/nowhere", "nowhere"),
+                          ("postgres://spool:sesame@127.0.0.1:port/app", "port")):
+            run = self.spool("jobs", "--store", url, code=None)
+            self.assertIn(run.code, (2, 3))
+            self.assertIn(told, run.err)
+            self.assertNotIn("sesame", run.err)
+
+
+class Enqueue(Postgres):
+    def setUp(self):
+        super().setUp()
+        self.on_store("migrate")
+        self.shop = self.application()
+
+    def enqueue(self, arguments, url=None):
+        return self.psql(f"SELECT spool.enqueue({arguments})", url or self.shop)
+
+    def test_a_job_is_made_in_the_callers_transaction_or_not_at_all(self):
+        kept = self.psql("BEGIN; INSERT INTO orders VALUES ('kept'); SELECT spool.enqueue('exec', '{\"command\": \"count\"}',"
+                         " '{\"name\": \"kept\", \"labels\": {\"order\": 1}}'); COMMIT", self.shop).splitlines()[-1]
+        self.psql("BEGIN; SELECT spool.enqueue('exec', '{\"command\": \"count\"}'); ROLLBACK", self.shop)
+        self.on_store("worker", "--until-idle", "--slots", "1")
+        rows = self.psql("SELECT id, name, state, labels ->> 'order' FROM spool.job_status", self.shop)
+        self.assertEqual(rows, f"{kept}|kept|succeeded|1")
+
+    def test_arguments_are_checked_by_the_first_worker(self):
+        wrong = self.enqueue("'transcode', '{\"sped\": 1}'")
+        unknown = self.enqueue("'transcoed', '{}'")
+        self.on_store("worker", "--until-idle", "--slots", "1")
+        for job, told in ((wrong, "sped"), (unknown, "transcoed")):
+            row = self.psql(f"SELECT state, error FROM spool.job_status WHERE id = '{job}'", self.shop)
+            self.assertTrue(row.startswith("failed|"), row)
+            self.assertIn(told, row)
+
+    def test_options_are_checked_at_once(self):
+        for arguments, told in (("'exec', '[]'", "args: not an object"),
+                                ("'exec', '{}', '{\"dely\": 1}'", "there is no 'dely'; known are deadline, delay"),
+                                ("'exec', '{}', '{\"delay\": \"5 minuts\"}'", "is no duration"),
+                                ("'exec', '{}', '{\"slots\": 0}'", "slots: less than 1"),
+                                ("'exec', '{}', '{\"id\": \"12\"}'", "uuid"),
+                                ("'exec', '{}', '{\"tags\": \"a\"}'", "tags: not of type array"),
+                                ("'exec', '{}', '{\"needs\": [\"01890a5d-ac96-774b-bcce-b302099a8057\"]}'", "does not exist"),
+                                ("'', '{}'", "kind: 1 to 200 characters"),
+                                ("'exec', jsonb_build_object('text', repeat('x', 1100000))", "the most is 1048576")):
+            self.assertIn(told, self.refused(f"SELECT spool.enqueue({arguments})", self.shop))
+        self.assertEqual(self.psql("SELECT count(*) FROM spool.job_status", self.shop), "0")
+
+    def test_the_same_id_is_one_job_and_a_unique_key_is_held(self):
+        id_option = "'{\"id\": \"01890a5d-ac96-774b-bcce-b302099a8057\"}'"
+        first = self.enqueue("'exec', '{\"command\": \"count\"}', " + id_option)
+        self.assertEqual(self.enqueue("'exec', '{\"command\": \"count\"}', " + id_option), first)
+        self.assertIn("is taken", self.refused("SELECT spool.enqueue('exec', '{}', " + id_option + ")", self.shop))
+        held = self.enqueue("'exec', '{\"command\": \"count\"}', '{\"unique_key\": \"k\"}'")
+        self.assertEqual(self.enqueue("'exec', '{\"command\": \"other\"}', '{\"unique_key\": \"k\"}'"), held)
+
+    def test_cancel_ends_what_waits(self):
+        job = self.enqueue("'exec', '{\"command\": \"count\"}', '{\"delay\": \"1 hour\"}'")
+        self.psql(f"SELECT spool.cancel('{job}')", self.shop)
+        self.assertEqual(self.psql("SELECT state FROM spool.job_status", self.shop), "cancelled")
+        self.assertIn("there is no job", self.refused("SELECT spool.cancel('01890a5d-ac96-774b-bcce-b302099a8057')", self.shop))
+
+    def test_the_role_can_do_nothing_else(self):
+        for sql in ("SELECT * FROM spool.job", "DELETE FROM spool.ready", "SELECT spool.retry(0, gen_random_uuid())",
+                    "SELECT spool.rescue(0, 1)", "CREATE TABLE spool.mine ()"):
+            self.assertIn("permission denied", self.refused(sql, self.shop), sql)
+
+    def test_python_and_node_do_as_the_documentation_shows(self):
+        with open(os.path.join(SOURCE, "docs/enqueue_from_sql.md"), encoding="utf-8") as file:
+            blocks = dict(re.findall(r"```(python|js)\n(.*?)```", file.read(), re.DOTALL))
+        self.write("app.py", blocks["python"])
+        self.write("app.js", blocks["js"])
+        for program in (["python3", "app.py"], ["node", "app.js"]):
+            done = subprocess.run(program, cwd=self.folder, text=True, capture_output=True, timeout=60,
+                                  env=self.environment(DATABASE_URL=self.shop, NODE_PATH=os.path.join(SOURCE, "tests/browser/node_modules")))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            job = done.stdout.strip().splitlines()[-1]
+            self.assertEqual(self.on_store("show", job, "--json").json["args"], {"command": "count"})
+
+
+if __name__ == "__main__":
+    unittest.main()
