@@ -39,6 +39,8 @@ EngineOptions engine_options(const Config& config) {
   out.worker.queues = config.queues;
   out.worker.tags = config.tags;
   out.worker.version = SPOOL_VERSION;
+  // There the store tells of new jobs, and polling is for what was not heard.
+  if (is_postgres(config.store)) out.worker.poll = std::chrono::seconds(5);
   out.process.unsafe_no_sandbox = config.unsafe_no_sandbox;
   out.process.spare_children = out.worker.slots;
   out.inputs.local_files = true;  // who may write the store's file may read this machine's files anyway

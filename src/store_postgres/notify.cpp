@@ -11,7 +11,13 @@ namespace spool::postgres {
 namespace {
 
 constexpr const char* kListen = "LISTEN spool";
-constexpr const char* kNotify = "SELECT pg_notify($1, $2)";
+// Whoever waits holds a shared lock in its session; where nobody does there is nobody to tell. The number:
+// "SPOL".
+constexpr const char* kWaitHere = "SELECT pg_advisory_lock_shared(1397771084, 2)";
+constexpr const char* kBusyHere = "SELECT pg_advisory_unlock_shared(1397771084, 2)";
+constexpr const char* kNotify =
+    "SELECT pg_notify($1, $2) WHERE CASE WHEN pg_try_advisory_lock(1397771084, 2)"
+    " THEN NOT pg_advisory_unlock(1397771084, 2) ELSE true END";
 constexpr const char* kHeartbeat = "SELECT 1";
 
 constexpr auto kDeafPoll = std::chrono::seconds(1);  // where nothing can be heard
@@ -83,6 +89,14 @@ void Notifier::tell(const std::vector<int>& lanes) {
   kick();
 }
 
+void Notifier::busy(bool busy) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(busy_, busy) == busy || !listening_) return;
+  }
+  kick();
+}
+
 void Notifier::due_in(std::optional<Duration> time) {
   const std::lock_guard lock(mutex_);
   due_ = time ? std::optional(BootClock::now() + *time) : std::nullopt;
@@ -143,14 +157,19 @@ void Notifier::pause() {
 
 void Notifier::serve(Connection& db) {
   const bool direct = db.direct();
+  bool said_that_it_waits = false;
   for (auto heartbeat = BootClock::now() + heartbeat_;;) {
-    if (direct) begin_listening(db);
+    if (direct) {
+      begin_listening(db);
+      say_whether_it_waits(db, said_that_it_waits);
+    }
     while (const auto payload = next_payload()) db.run(kNotify, kChannel, *payload);
     if (heard_others(db)) wake();
     {
       const std::lock_guard lock(mutex_);
       if (!to_tell_.empty()) continue;
       if (ending_) return;
+      if (direct && said_that_it_waits == busy_ && listening_) continue;
     }
     if (BootClock::now() >= heartbeat) {
       db.run(kHeartbeat);
@@ -172,6 +191,18 @@ void Notifier::begin_listening(Connection& db) {
     listening_ = true;
   }
   wake();  // to look for what came before
+}
+
+void Notifier::say_whether_it_waits(Connection& db, bool& said) {
+  bool waits = false;
+  {
+    const std::lock_guard lock(mutex_);
+    waits = listening_ && !busy_;
+  }
+  if (waits == said) return;
+  db.run(waits ? kWaitHere : kBusyHere);
+  said = waits;
+  if (waits) wake();  // to look for what came before it was said
 }
 
 bool Notifier::heard_others(Connection& db) const {

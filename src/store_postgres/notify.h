@@ -37,6 +37,9 @@ class Notifier {
   // Something became available in these lanes: wakes the threads of this process, and soon the other
   // processes. What comes while a NOTIFY is under way goes with the next one. Does not wait, does not fail.
   void tell(const std::vector<int>& lanes);
+  // Whether this process has no free slot: then it need not be told, and others save themselves the telling.
+  // Not busy at first.
+  void busy(bool busy);
   // A job becomes due by itself then; none: nothing that is known.
   void due_in(std::optional<Duration> time);
 
@@ -63,7 +66,7 @@ class Notifier {
   std::unordered_map<std::thread::id, std::uint64_t> seen_;  // so that no thread takes another one's wake-up
   std::optional<BootClock::time_point> due_;
   std::set<int> to_tell_;
-  bool wants_to_listen_ = false, listening_ = false, ending_ = false;
+  bool wants_to_listen_ = false, listening_ = false, busy_ = false, ending_ = false;
   std::thread thread_;
 };
 

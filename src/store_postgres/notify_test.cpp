@@ -58,6 +58,29 @@ TEST_F(NotifyTest, WhatIsToldWakesTheOwnThreadsAtOnceAndOnce) {
   EXPECT_GE(time_of_wait(notifier, milliseconds(300)), milliseconds(300));
 }
 
+TEST_F(NotifyTest, NothingIsSaidWhileAllAreBusyAndWhoWaitsAgainLooksItself) {
+  Notifier teller(conninfo_), listener(conninfo_);
+  await_listening(listener);
+  Connection db(conninfo_);
+  const auto waiting = [&] {
+    Rows row = db.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1397771084");
+    return row.next() ? row.i64(0) : -1;
+  };
+  while (waiting() != 1) {
+  }
+  listener.busy(true);
+  while (waiting() != 0) {
+  }
+  settle(listener);
+  teller.tell({1});
+  EXPECT_GE(time_of_wait(listener, milliseconds(300)), milliseconds(300));
+  listener.busy(false);
+  EXPECT_LT(time_of_wait(listener), kAtOnce);
+  settle(listener);
+  teller.tell({2});
+  EXPECT_LT(time_of_wait(listener), kAtOnce);
+}
+
 TEST_F(NotifyTest, ANotifyOfAnybodyWakes) {
   Notifier listener(conninfo_);
   await_listening(listener);

@@ -183,6 +183,11 @@ class PostgresStore final : public Store {
     }));
     if (exchanged.lease_lost) return fail(Code::kLeaseLost, kSessionGone);
     notifier_.due_in(exchanged.next_due);
+    if (want.slots > 0) {
+      int taken = 0;
+      for (const Claim& claim : exchanged.exchange.claimed) taken += claim.slots;
+      notifier_.busy(taken == want.slots);
+    }
     return std::move(exchanged.exchange);
   }
 

@@ -60,9 +60,17 @@ END $$;
 CREATE FUNCTION spool.woken() RETURNS integer[] LANGUAGE sql VOLATILE AS
 $$ SELECT coalesce(string_to_array(trim(BOTH ',' FROM nullif(current_setting('spool.woken', true), '')), ',')::integer[], '{}') $$;
 
--- Tells workers that wait. A hint only: they look by themselves now and then.
-CREATE FUNCTION spool.hint(lanes integer[]) RETURNS void LANGUAGE sql VOLATILE AS
-$$ SELECT pg_notify('spool', l::text) FROM unnest(lanes) l $$;
+-- Tells workers that wait: each holds a shared lock (store_postgres/notify.cpp). A hint only: they look by themselves now
+-- and then.
+CREATE FUNCTION spool.hint(lanes integer[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF cardinality(lanes) = 0 THEN RETURN; END IF;
+  IF pg_try_advisory_lock(1397771084, 2) THEN
+    PERFORM pg_advisory_unlock(1397771084, 2);
+  ELSE
+    PERFORM pg_notify('spool', left(array_to_string(lanes, ','), 7000));
+  END IF;
+END $$;
 
 CREATE FUNCTION spool.lane_of(queue text, slots integer, tags text[], priority integer) RETURNS integer
 LANGUAGE plpgsql AS $$
