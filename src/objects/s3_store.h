@@ -32,6 +32,7 @@ class S3ObjectStore : public ObjectStore {
   Result<void> copy(std::string_view from, std::string_view to) override;
   Result<void> remove(std::string_view key) override;
   Result<void> remove_all(std::string_view prefix) override;
+  // Of all uploads below the prefix; without a prefix, in the whole bucket.
   Result<int> sweep_uploads(Duration older_than) override;
 
   // A URL with which anybody may get or put this object until it expires; nothing is asked of the service.

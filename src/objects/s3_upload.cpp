@@ -27,7 +27,7 @@ Result<T> as_result(tl::expected<T, S3Failure> result) {
   return *std::move(result);
 }
 
-Result<void> abort(S3Client& client, const std::string& key, const std::string& id) {
+Result<void> abort_upload(S3Client& client, const std::string& key, const std::string& id) {
   const S3Result aborted = client.send({.method = "DELETE", .key = key, .query = {{"uploadId", id}}});
   if (aborted || aborted.error().code == "NoSuchUpload") return {};
   return fail(aborted.error().error);
@@ -45,7 +45,7 @@ class Upload {
     if (done && check) done = check();
     if (done) done = complete();
     if (done) return {};
-    if (const auto aborted = abort(client_, key_, id_); !aborted)
+    if (const auto aborted = abort_upload(client_, key_, id_); !aborted)
       spdlog::warn("object {}: its upload is left behind until it is swept: {}", key_,
                    aborted.error().message);
     return done;
@@ -158,7 +158,7 @@ Result<int> sweep(S3Client& client, std::string_view prefix, Duration older_than
     for (const S3Upload& upload : found.uploads) {
       // Both times are whole seconds, one may be rounded up.
       if (upload.began > now + std::chrono::seconds(1) - older_than) continue;
-      SPOOL_TRY(abort(client, upload.key, upload.id));
+      SPOOL_TRY(abort_upload(client, upload.key, upload.id));
       ++count;
     }
     if (found.next_key.empty()) return count;

@@ -1,7 +1,7 @@
 // Objects that are too large for one request: put part by part, whole or not at all (S3's multipart uploads).
 //
-// A failed upload is aborted at once; what a crash leaves is found by sweep(). Keys are those in the bucket.
-// Thread-safe.
+// A failed upload is aborted at once; what a crash leaves, or a lost answer to its beginning, is found by
+// sweep(). Keys are those in the bucket. Thread-safe.
 #pragma once
 
 #include <string_view>
