@@ -5,13 +5,14 @@
 
 #include "s3/swift_bucket.h"
 #include "test_paths.h"
+#include "s3/bucket.h"
 
 namespace spool::test {
 
 class FaultyBucket : public testing::Test {
  protected:
   static Server& faults() {
-    static Server server({SPOOL_SOURCE_DIR "/tests/servers/s3_faults", swift()["endpoint"]});
+    static Server server({SPOOL_SOURCE_DIR "/tests/servers/s3_faults", service()["endpoint"]});
     return server;
   }
   static void rule(const Json& rule) { faults().ask(rule); }
@@ -20,7 +21,7 @@ class FaultyBucket : public testing::Test {
 
   void SetUp() override {
     faults().ask({{"clear", true}});
-    config_ = swift_config(faults().ready()["endpoint"]);
+    config_ = bucket_config(faults().ready()["endpoint"]);
     store_ = S3ObjectStore::at(config_).value();
   }
   void TearDown() override { faults().ask({{"clear", true}}); }

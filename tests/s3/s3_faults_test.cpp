@@ -180,6 +180,16 @@ TEST_F(S3Faults, AnUploadThatCannotBeBegunLeavesNothing) {
   expect_nothing_left();
 }
 
+// Nobody knows the name of the first one.
+TEST_F(S3Faults, AnUploadWhoseBeginningWasNotAnsweredIsSwept) {
+  rule({{"method", "POST"}, {"target", "uploads="}, {"answer", 500}, {"done", true}});
+  ASSERT_TRUE(store_->put_file("film", file_of(film(2 * kPart)).get()));
+  EXPECT_EQ(store_->sweep_uploads(1h).value(), 0);
+  EXPECT_EQ(store_->sweep_uploads(0s).value(), 1);
+  ASSERT_TRUE(store_->remove("film"));
+  expect_nothing_left();
+}
+
 TEST_F(S3Faults, AnUploadWhoseEndWasNotAnsweredHasEnded) {
   const std::string made = film(2 * kPart);
   // The service forgets the upload when it has ended.
@@ -226,7 +236,7 @@ TEST_F(S3Faults, WhatCouldNotBeAbortedIsSweptWhenItIsOldEnough) {
   EXPECT_EQ(store_->put_file("a/film", file_of(film(2 * kPart)).get()).error().code, Code::kPermissionDenied);
   faults().ask({{"clear", true}});
   EXPECT_EQ(store_->sweep_uploads(1h).value(), 0);
-  EXPECT_EQ(test::swift_store()->sweep_uploads(0s).value(), 0) << "another prefix";
+  EXPECT_EQ(test::bucket_store()->sweep_uploads(0s).value(), 0) << "another prefix";
   EXPECT_EQ(store_->sweep_uploads(0s).value(), 1);
   expect_nothing_left();
 }

@@ -15,7 +15,7 @@
 namespace spool {
 namespace {
 
-using test::swift, test::swift_config;
+using test::bucket_config, test::service;
 
 Error refusal_of(const S3Config& config) {
   const auto store = S3ObjectStore::at(config);
@@ -29,7 +29,7 @@ void expect_says(const Error& error, Code code, const std::string& words) {
 }
 
 TEST(S3Refusals, ABucketThatIsMissing) {
-  S3Config config = swift_config();
+  S3Config config = bucket_config();
   config.bucket = "nobodys";
   expect_says(refusal_of(config), Code::kInvalidArgument,
               "there is no such bucket: make it, or mend --objects");
@@ -37,13 +37,13 @@ TEST(S3Refusals, ABucketThatIsMissing) {
 }
 
 TEST(S3Refusals, AnAccessKeyThatIsUnknown) {
-  S3Config config = swift_config();
+  S3Config config = bucket_config();
   config.credentials.access_key = "nobody:nothing";
   expect_says(refusal_of(config), Code::kPermissionDenied, "AWS_ACCESS_KEY_ID");
 }
 
 TEST(S3Refusals, ASecretThatDoesNotFit) {
-  S3Config config = swift_config();
+  S3Config config = bucket_config();
   config.credentials.secret_key = "an0ther-secret";
   const Error error = refusal_of(config);
   expect_says(error, Code::kPermissionDenied, "AWS_SECRET_ACCESS_KEY");
@@ -51,13 +51,13 @@ TEST(S3Refusals, ASecretThatDoesNotFit) {
 }
 
 TEST(S3Refusals, KeysThatMayNot) {
-  S3Config config = swift_config();
-  config.credentials = {swift()["stranger_access_key"], swift()["stranger_secret_key"], ""};
+  S3Config config = bucket_config();
+  config.credentials = {service()["stranger_access_key"], service()["stranger_secret_key"], ""};
   expect_says(refusal_of(config), Code::kPermissionDenied, "these keys may not do that");
 }
 
 TEST(S3Refusals, AnEndpointThatNobodyServes) {
-  S3Config config = swift_config();
+  S3Config config = bucket_config();
   config.patience.tries = 2;
   config.endpoint = "http://127.0.0.1:1";
   expect_says(refusal_of(config), Code::kUnavailable, "http://127.0.0.1:1 cannot be reached");
@@ -78,7 +78,7 @@ TEST(S3Refusals, AnEndpointThatTakesNoConnections) {
   ASSERT_EQ(getsockname(listener.get(), any, &size), 0);
   const UniqueFd waiting(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(connect(waiting.get(), any, size), 0);
-  S3Config config = swift_config();
+  S3Config config = bucket_config();
   config.patience.tries = 2;
   config.patience.connect = std::chrono::milliseconds(100);
   config.endpoint = fmt::format("http://127.0.0.1:{}", ntohs(address.sin_port));
@@ -86,7 +86,7 @@ TEST(S3Refusals, AnEndpointThatTakesNoConnections) {
 }
 
 TEST(S3Refusals, AClockThatIsOff) {
-  const S3Config config = swift_config();
+  const S3Config config = bucket_config();
   const Time long_ago = std::chrono::sys_days(std::chrono::year(2020) / 1 / 1);
   std::vector<std::string> headers = {"x-amz-content-sha256: UNSIGNED-PAYLOAD"};
   const auto signature = signed_headers(config, "GET", "k", {}, headers, long_ago);
@@ -97,7 +97,7 @@ TEST(S3Refusals, AClockThatIsOff) {
 }
 
 TEST(S3Refusals, AnEndpointWithoutTls) {
-  S3Config config = swift_config();
+  S3Config config = bucket_config();
   config.patience.tries = 2;
   config.endpoint.replace(0, 4, "https");
   expect_says(refusal_of(config), Code::kUnavailable, "the connection to https://127.0.0.1:");
@@ -111,8 +111,8 @@ TEST(S3Refusals, ACertificateOfNobody) {
                   "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout {0}.key -out {0}",
                   pem));
   test::output_of(fmt::format("cat {0}.key >>{0}", pem));
-  test::Server tls({SPOOL_SOURCE_DIR "/tests/servers/s3_faults", swift()["endpoint"], "--tls", pem});
-  S3Config config = swift_config(tls.ready()["endpoint"]);
+  test::Server tls({SPOOL_SOURCE_DIR "/tests/servers/s3_faults", service()["endpoint"], "--tls", pem});
+  S3Config config = bucket_config(tls.ready()["endpoint"]);
   const Error error = refusal_of(config);
   expect_says(error, Code::kInvalidArgument, "certificate that is not trusted here");
   expect_says(error, Code::kInvalidArgument, "AWS_CA_BUNDLE");
@@ -125,7 +125,7 @@ TEST(S3Refusals, ACertificateOfNobody) {
 }
 
 TEST(S3Refusals, AnObjectThatIsTooLarge) {
-  S3Config config = swift_config();
+  S3Config config = bucket_config();
   config.part_bytes = 9 << 20;
   const auto store = S3ObjectStore::at(config).value();
   const auto put = store->put_file("k", test::file_of(test::film(9 << 20)).get());
