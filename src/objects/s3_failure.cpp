@@ -25,6 +25,8 @@ constexpr Known kKnown[] = {
     {"NoSuchBucket", Code::kInvalidArgument, false, "there is no such bucket: make it, or mend --objects"},
     {"InvalidBucketName", Code::kInvalidArgument, false, "this is no name of a bucket: mend --objects"},
     {"KeyTooLongError", Code::kInvalidArgument, false, "the key is too long for this service"},
+    {"InvalidObjectName", Code::kInvalidArgument, false,
+     "the key is too long for this service, or holds what it does not take"},
     {"InvalidAccessKeyId", Code::kPermissionDenied, false,
      "the service does not know this access key: see AWS_ACCESS_KEY_ID"},
     {"SignatureDoesNotMatch", Code::kPermissionDenied, false,

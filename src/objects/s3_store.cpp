@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/id.h"
+#include "base/json.h"
 #include "objects/s3_documents.h"
 #include "objects/s3_signature.h"
 #include "objects/s3_transfer.h"
@@ -23,6 +24,11 @@ Result<void> outcome(const tl::expected<T, S3Failure>& result) {
   return {};
 }
 
+// JSON replaces what is none.
+bool is_utf8(std::string_view text) {
+  return Json::parse(to_text(Json(text))) == text;
+}
+
 S3Request put_request(const std::string& key, const ByteSource& body) {
   return {.method = "PUT", .key = key, .body = &body};
 }
@@ -38,6 +44,7 @@ Result<std::unique_ptr<S3ObjectStore>> S3ObjectStore::at(S3Config config) {
 
 Result<std::string> S3ObjectStore::in_bucket(std::string_view key) const {
   SPOOL_TRY(check_key(key));
+  if (!is_utf8(key)) return fail(Code::kInvalidArgument, "an object's key is no UTF-8, which S3 asks for");
   if (config().prefix.empty()) return std::string(key);
   return fmt::format("{}/{}", config().prefix, key);
 }
