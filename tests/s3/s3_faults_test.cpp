@@ -20,6 +20,10 @@ class S3Faults : public test::FaultyBucket {
     config_.patience.request = 2s;
     store_ = S3ObjectStore::at(config_).value();
   }
+  // As AWS puts it.
+  const Json too_large_for_one_copy_ = {
+      {"method", "PUT"}, {"target", "/copy$"}, {"answer", 400}, {"code", "InvalidRequest"}};
+
   void expect_nothing_left() {
     test::FaultyBucket::faults().ask({{"clear", true}});
     EXPECT_TRUE(store_->list("").value().empty());
@@ -214,8 +218,18 @@ TEST_F(S3Faults, AnErrorBehindAStatusOf200IsAnError) {
   EXPECT_EQ(store_->copy("k", "other").error().code, Code::kUnavailable);
 }
 
+TEST_F(S3Faults, ACopyIsMadeInPartsWhereTheServiceAsksForIt) {
+  const std::string made = film(2 * kPart + 1000);
+  ASSERT_TRUE(store_->put_file("film", file_of(made).get()));
+  rule(too_large_for_one_copy_);
+  ASSERT_TRUE(store_->copy("film", "copy"));
+  EXPECT_EQ(store_->get("copy", made.size()).value() == made, true);
+  EXPECT_EQ(count("^PUT .*/copy.partNumber="), 3);
+}
+
 TEST_F(S3Faults, ACopyInPartsThatFailsLeavesNothing) {
   ASSERT_TRUE(store_->put_file("film", file_of(film(2 * kPart)).get()));
+  rule(too_large_for_one_copy_);
   rule({{"method", "PUT"}, {"target", "partNumber=2"}, {"answer", 500}, {"times", -1}});
   EXPECT_EQ(store_->copy("film", "copy").error().code, Code::kUnavailable);
   ASSERT_TRUE(store_->remove("film"));
@@ -224,6 +238,7 @@ TEST_F(S3Faults, ACopyInPartsThatFailsLeavesNothing) {
 
 TEST_F(S3Faults, ACopyOfWhatIsReplacedMeanwhileIsNoMix) {
   ASSERT_TRUE(store_->put_file("film", file_of(film(2 * kPart)).get()));
+  rule(too_large_for_one_copy_);
   rule({{"method", "HEAD"}, {"skip", 1}, {"answer", 200}, {"headers", {{"ETag", "\"another\""}}}});
   EXPECT_EQ(store_->copy("film", "copy").error().code, Code::kConflict);
   ASSERT_TRUE(store_->remove("film"));

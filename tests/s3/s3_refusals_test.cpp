@@ -202,6 +202,11 @@ TEST_F(S3Answers, AKeyThatIsTooLongWithItsPrefix) {
   expect_says(put.error(), Code::kInvalidArgument, "the key is too long");
 }
 
+TEST_F(S3Answers, AKeyThatIsNoUtf8) {
+  expect_says(store_->put("d\xfc", test::bytes("v")).error(), Code::kInvalidArgument, "no UTF-8");
+  EXPECT_EQ(count("^PUT "), 0);
+}
+
 TEST_F(S3Answers, SomeObjectsThatCannotBeRemoved) {
   ASSERT_TRUE(store_->put("a/k", test::bytes("v")));
   rule({{"method", "POST"},
