@@ -5,6 +5,7 @@
 #include "fleet_view.h"
 #include "new_job.h"
 #include "queue/cron.h"
+#include "terminal.h"
 
 namespace spool {
 namespace {

@@ -51,6 +51,7 @@ class Notifier {
   void run();
   void serve(Connection& db);
   void begin_listening(Connection& db);  // once somebody waits
+  void say_whether_it_waits(Connection& db, bool& said);
   [[nodiscard]] bool heard_others(Connection& db) const;
   [[nodiscard]] std::optional<std::string> next_payload();  // none: nothing to say
   void pause();

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "s3/swift_bucket.h"
 #include "test_paths.h"
 #include "s3/bucket.h"
 
