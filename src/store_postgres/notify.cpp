@@ -160,7 +160,7 @@ void Notifier::serve(Connection& db) {
   bool said_that_it_waits = false;
   for (auto heartbeat = BootClock::now() + heartbeat_;;) {
     if (direct) {
-      begin_listening(db);
+      begin_listening(db, said_that_it_waits);
       say_whether_it_waits(db, said_that_it_waits);
     }
     while (const auto payload = next_payload()) db.run(kNotify, kChannel, *payload);
@@ -180,12 +180,14 @@ void Notifier::serve(Connection& db) {
   }
 }
 
-void Notifier::begin_listening(Connection& db) {
+void Notifier::begin_listening(Connection& db, bool& said) {
   {
     const std::lock_guard lock(mutex_);
     if (!wants_to_listen_ || listening_ || ending_) return;
   }
   db.run(kListen);
+  db.run(kWaitHere);
+  said = true;
   {
     const std::lock_guard lock(mutex_);
     listening_ = true;

@@ -50,7 +50,7 @@ class Notifier {
   void kick();
   void run();
   void serve(Connection& db);
-  void begin_listening(Connection& db);  // once somebody waits
+  void begin_listening(Connection& db, bool& said);  // once somebody waits
   void say_whether_it_waits(Connection& db, bool& said);
   [[nodiscard]] bool heard_others(Connection& db) const;
   [[nodiscard]] std::optional<std::string> next_payload();  // none: nothing to say

@@ -30,8 +30,8 @@ class Postgres(CliTest):
         self.server.stdout.close()
 
     def run_psql(self, sql, url=None):
-        return subprocess.run(["psql", "-X", "-qAt", "-v", "ON_ERROR_STOP=1", url or self.admin, "-c", sql], text=True,
-                              capture_output=True, timeout=60)
+        return subprocess.run(["psql", "-X", "-qAt", "-v", "ON_ERROR_STOP=1", url or self.admin, "-f", "-"], input=sql,
+                              text=True, capture_output=True, timeout=60)
 
     def psql(self, sql, url=None):
         done = self.run_psql(sql, url)
@@ -47,9 +47,9 @@ class Postgres(CliTest):
         return self.spool(*words, "--store", self.url, **more)
 
     def application(self):
-        """A role with rights to enqueue alone; returns the URL by which it connects."""
+        """A role with rights to enqueue alone, and a table of its own; returns the URL by which it connects."""
         self.psql("CREATE ROLE shop LOGIN PASSWORD 'sesame'")
-        self.psql("SELECT spool.allow('shop'); CREATE TABLE orders (film text); GRANT ALL ON orders TO shop", self.url)
+        self.psql("SELECT spool.allow('shop'); CREATE TABLE public.orders (film text); GRANT ALL ON public.orders TO shop", self.url)
         return re.sub(r"//[^@]*@", "//shop:sesame@", self.url)
 
 
@@ -148,7 +148,7 @@ class Enqueue(Postgres):
             blocks = dict(re.findall(r"```(python|js)\n(.*?)```", file.read(), re.DOTALL))
         self.write("app.py", blocks["python"])
         self.write("app.js", blocks["js"])
-        for program in (["python3", "app.py"], ["node", "app.js"]):
+        for program in (["/usr/bin/python3", "app.py"], ["node", "app.js"]):
             done = subprocess.run(program, cwd=self.folder, text=True, capture_output=True, timeout=60,
                                   env=self.environment(DATABASE_URL=self.shop, NODE_PATH=os.path.join(SOURCE, "tests/browser/node_modules")))
             self.assertEqual(done.returncode, 0, done.stderr)

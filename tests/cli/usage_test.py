@@ -34,8 +34,8 @@ class Usage(CliTest):
         self.assertEqual(self.spool("jobs", "--json", code=2).json["error"]["code"], "not_found")
 
     def test_another_kind_of_store_is_refused_without_its_password(self):
-        run = self.spool("jobs", "--store", "postgres://me:geheim@host/db", code=2)
-        self.assertIn("postgres://me:***@host/db", run.err)
+        run = self.spool("jobs", "--store", "mysql://me:geheim@host/db", code=2)
+        self.assertIn("mysql://me:***@host/db: jobs are kept in sqlite:PATH or postgres://", run.err)
         self.assertNotIn("geheim", run.out + run.err)
 
     def test_a_file_that_is_no_database_is_named(self):

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "test_paths.h"
 #include "s3/bucket.h"
+#include "test_paths.h"
 
 namespace spool::test {
 

@@ -209,12 +209,14 @@ DECLARE
   ends spool.ended[] := '{}';
   one record;
   job jsonb;
+  anything boolean := false;
 BEGIN
   FOR job IN SELECT jsonb_array_elements(jobs) LOOP
     SELECT * INTO one FROM spool.insert_one(jsonb_populate_record(NULL::spool.new_job, job), NULL, now);
     ends := ends || one.ends;
+    anything := anything OR ((one.added).code IS NULL AND NOT (one.added).existed);
     RETURN NEXT one.added;
   END LOOP;
   PERFORM spool.propagate(ends, now);
-  PERFORM spool.admit(now);
+  IF anything THEN PERFORM spool.admit(now); END IF;
 END $$;

@@ -321,11 +321,11 @@ DECLARE
   claim_time integer := 0;
   next_opening bigint;
   takes_places boolean := false;
+  settled_any boolean := false;
 BEGIN
   SELECT x.session INTO v_session FROM spool.session x WHERE x.id = exchange.session AND x.expires > now FOR KEY SHARE;
   IF v_session IS NULL THEN
     PERFORM spool.end_lost(exchange.session, now);
-    PERFORM spool.admit(now);
     RETURN NEXT (9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
     RETURN;
   END IF;
@@ -344,6 +344,7 @@ BEGIN
           nullif(g.cpu, 0), nullif(g.memory, 0), nullif(g.bytes_read, 0), nullif(g.bytes_written, 0) FROM gone g
     )
     SELECT coalesce(array_agg(g.at), '{}') INTO plain_ones FROM gone g;
+    settled_any := cardinality(plain_ones) > 0;
     IF cardinality(plain_ones) < cardinality(s_job) THEN
       FOR step IN SELECT s.at, j.seq, coalesce(j.root, j.seq) AS root FROM unnest(s_job) WITH ORDINALITY s (job, at)
                     LEFT JOIN spool.job j ON j.id = s.job WHERE NOT s.at = ANY (plain_ones) ORDER BY 3, s.at LOOP
@@ -354,6 +355,7 @@ BEGIN
             'job ' || s_job[step.at] || ': another attempt owns it, or none', NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
           CONTINUE;
         END IF;
+        settled_any := true;
         ends := ends || spool.settle_one(r, (s_what[step.at], s_token[step.at], s_result[step.at], s_after[step.at],
           s_code[step.at], s_message[step.at], s_native[step.at], s_log[step.at], s_cpu[step.at], s_memory[step.at],
           s_read[step.at], s_written[step.at], s_fan_out[step.at]::jsonb)::spool.settlement, now);
@@ -410,7 +412,7 @@ BEGIN
         FROM unnest(picked.at_lane, picked.ranks) p (lane, rank) GROUP BY p.lane;
     END IF;
   END IF;
-  IF slots <= 0 OR most_jobs <= 0 OR takes_places THEN next_opening := spool.admit(now); END IF;
+  IF takes_places OR (settled_any AND (slots <= 0 OR most_jobs <= 0)) THEN next_opening := spool.admit(now); END IF;
   RETURN NEXT (3, least((SELECT min(p.due) FROM spool.parked p WHERE p.state = 2), next_opening) - now, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, array_to_string(spool.woken(), ','), claim_time, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
 END $$;

@@ -14,7 +14,7 @@ DECLARE
 BEGIN
   SELECT s.session INTO number FROM spool.session s WHERE s.id = of AND s.expires <= now FOR UPDATE;
   IF NOT found THEN RETURN; END IF;
-  PERFORM spool.take_from(number, true, 2147483647, now);
+  IF spool.take_from(number, true, 2147483647, now) > 0 THEN PERFORM spool.admit(now); END IF;
   DELETE FROM spool.session s WHERE s.session = number;
 END $$;
 
@@ -25,9 +25,8 @@ DECLARE
 BEGIN
   SELECT * INTO closing FROM spool.session s WHERE s.id = of FOR UPDATE;
   IF found THEN
-    PERFORM spool.take_from(closing.session, closing.expires <= now, 2147483647, now);
+    IF spool.take_from(closing.session, closing.expires <= now, 2147483647, now) > 0 THEN PERFORM spool.admit(now); END IF;
     DELETE FROM spool.session s WHERE s.session = closing.session;
-    PERFORM spool.admit(now);
   END IF;
   RETURN spool.woken();
 END $$;
@@ -41,7 +40,6 @@ BEGIN
   UPDATE spool.session s SET expires = s.lease + now WHERE s.id = of AND s.expires > now RETURNING s.session INTO number;
   IF NOT found THEN
     PERFORM spool.end_lost(of, now);
-    PERFORM spool.admit(now);
     RETURN QUERY SELECT NULL::uuid, NULL::integer;
     RETURN;
   END IF;
@@ -112,11 +110,13 @@ DECLARE
   n spool.node := spool.load(spool.must_find(job));
   ends spool.ended[] := '{}';
   step record;
+  anything boolean := false;
 BEGIN
   IF n.state >= 5 THEN PERFORM spool.refuse('SP003', 'it has ' || spool.state_name(n.state) || ' already'); END IF;
   FOR step IN SELECT s.seq FROM spool.subtree(n.seq) s ORDER BY s.seq LOOP
     n := spool.load(step.seq);
     CONTINUE WHEN n.state <> 0 OR n.stop <> 0;
+    anything := true;
     IF n.open > 0 THEN
       UPDATE spool.parked p SET state = 1 WHERE p.seq = n.seq;
     ELSE
@@ -124,22 +124,23 @@ BEGIN
     END IF;
   END LOOP;
   PERFORM spool.propagate(ends, now);
-  PERFORM spool.admit(now);
+  IF anything THEN PERFORM spool.admit(now); END IF;
   RETURN spool.woken();
 END $$;
 
-CREATE FUNCTION spool.cancel_tree(job uuid, now bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- Returns how many jobs ended at once.
+CREATE FUNCTION spool.cancel_tree(job uuid, now bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   n spool.node := spool.load(spool.must_find(job));
 BEGIN
-  IF n.state < 5 THEN PERFORM spool.propagate(spool.stop_tree(n.seq, 1, 'cancelled', now), now); END IF;
+  IF n.state >= 5 THEN RETURN 0; END IF;
+  RETURN spool.propagate(spool.stop_tree(n.seq, 1, 'cancelled', now), now);
 END $$;
 CREATE FUNCTION spool.cancel_job(shift bigint, job uuid) RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
   now bigint := spool.clock(shift);
 BEGIN
-  PERFORM spool.cancel_tree(job, now);
-  PERFORM spool.admit(now);
+  IF spool.cancel_tree(job, now) > 0 THEN PERFORM spool.admit(now); END IF;
   RETURN spool.woken();
 END $$;
 
@@ -248,8 +249,7 @@ BEGIN
   IF of IS NULL THEN RETURN '{}'; END IF;
   -- Before its end: its parent does not count what was removed as failed.
   PERFORM spool.hide(of, true);
-  PERFORM spool.propagate(spool.stop_tree(of, 1, 'removed', now), now);
-  PERFORM spool.admit(now);
+  IF spool.propagate(spool.stop_tree(of, 1, 'removed', now), now) > 0 THEN PERFORM spool.admit(now); END IF;
   RETURN spool.woken();
 END $$;
 
@@ -347,7 +347,7 @@ BEGIN
     PERFORM spool.propagate(spool.stop_tree(root.seq, 1, 'its queue was cleared', now), now);
     cleared := cleared + 1;
   END LOOP;
-  PERFORM spool.admit(now);
+  IF cleared > 0 THEN PERFORM spool.admit(now); END IF;
   woken := spool.woken();
 END $$;
 
