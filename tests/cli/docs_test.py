@@ -32,13 +32,15 @@ class CliPage(CliTest):
         text = read("cli.md")
         everywhere = {"--help", "--json", "--store", "--objects", "--config"}
         for command in re.findall(r"(?m)^  (\w+)  ", self.spool("--help").out):
-            words = [command, "check"] if command == "pipeline" else [command]
-            section = re.search(rf"(?ms)^## spool {' '.join(words)}$(.*?)(?=^## |\Z)", text)
+            section = re.search(rf"(?ms)^## spool {command}(?: check)?$(.*?)(?=^## |\Z)", text)
             self.assertIsNotNone(section, f"docs/cli.md has no section of spool {command}")
-            options = set(re.findall(r"(?m)^  (?:-\w,)?(--[a-z-]+)", self.spool(*words, "--help").out))
+            below = self.spool(command, "--help").out.partition("Subcommands:")[2]
+            ways = [[command], *([command, name] for name in re.findall(r"(?m)^  (\w+)  ", below))]
+            options = {option for words in ways
+                       for option in re.findall(r"(?m)^ +(?:-\w,)?(--[a-z-]+)", self.spool(*words, "--help").out)}
             for option in options - everywhere:
                 self.assertIn(f"`{option}", section.group(1), f"spool {command} {option}")
-            for option in set(re.findall(r"`(--[a-z-]+)", section.group(1))):
+            for option in set(re.findall(r"`(--[a-z-]+)", section.group(1))) - everywhere:
                 self.assertIn(option, options, f"spool {command} has no {option}")
 
 

@@ -98,6 +98,7 @@ class Workers(Fleet):
             self.assertIn('\nspool_jobs{queue="default",state="running"} 1\n', text)
             os.write(go, b"x\n")
             os.close(go)
+            self.spool("watch", job)
         finally:
             worker.send_signal(signal.SIGTERM)
             self.assertEqual(worker.wait(60), 0)

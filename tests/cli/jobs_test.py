@@ -5,8 +5,8 @@ import unittest
 from support import CliTest
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
-JOB_KEYS = set("""id parent root kind name owner queue unique_key labels args needs optional priority slots tags state phase
-    attempts most_attempts rescues cancel_requested timeout deadline progress progress_detail result errors worker usage
+JOB_KEYS = set("""id parent root kind name owner queue unique_key limit_key labels args needs optional priority slots tags
+    state limited phase attempts most_attempts rescues cancel_requested timeout deadline progress progress_detail result errors worker usage
     created ready claimed ended""".split())
 
 

@@ -54,5 +54,19 @@ TEST(SqliteModel, CatchesAStoreThatLosesAWakeUp) {
       << difference;
 }
 
+TEST(SqliteModel, CatchesAStoreThatLeaksAPlaceOfALimit) {
+  const std::string difference = difference_with(
+      "CREATE TRIGGER leaks AFTER UPDATE OF running ON gate WHEN new.running = 0 AND old.running = 1 BEGIN"
+      " UPDATE gate SET running = 1 WHERE gate = new.gate; END");
+  EXPECT_TRUE(caught_by_the_model(difference)) << difference;
+}
+
+TEST(SqliteModel, CatchesAStoreThatGivesAPlaceToTheLastInLine) {
+  const std::string difference = difference_with(
+      "CREATE TRIGGER last_first AFTER INSERT ON parked WHEN new.gate IS NOT NULL BEGIN"
+      " UPDATE parked SET rank = -new.rank WHERE seq = new.seq; END");
+  EXPECT_TRUE(caught_by_the_model(difference)) << difference;
+}
+
 }  // namespace
 }  // namespace spool::model
