@@ -110,8 +110,8 @@ std::vector<Finding> examine_sandbox(const Config& config) {
     out.push_back({"sandbox", Health::kNote, "media runs without a sandbox, as the configuration says",
                    "remove unsafe_no_sandbox where uploads of others are processed"});
   if (bubblewrap.empty()) {
-    out.push_back(
-        {"sandbox", Health::kProblem, "no bubblewrap: media jobs are refused", "apt-get install bubblewrap"});
+    out.push_back({"sandbox", Health::kProblem, "no bubblewrap: jobs that read media are not run",
+                   "apt-get install bubblewrap"});
   } else if (const auto sandbox = process::Sandbox::find({}); !sandbox) {
     out.push_back(
         {"sandbox", Health::kProblem, sandbox.error().message, process::user_namespaces_forbidden()});
@@ -216,6 +216,14 @@ std::vector<Finding> examine_store(const Config& config) {
   return out;
 }
 
+std::vector<Finding> examine_objects(const Config& config) {
+  if (config.objects.find("://") == std::string::npos)
+    return examine_folder("objects", config.objects, false);
+  if (const auto objects = open_objects(config); !objects)
+    return {{"objects", Health::kProblem, objects.error().message, ""}};
+  return {{"objects", Health::kGood, without_secret(config.objects), ""}};
+}
+
 std::vector<Finding> examine(const Config& config) {
   std::vector<Finding> out{{"machine", Health::kGood,
                             fmt::format("{} cores", std::max(1U, std::thread::hardware_concurrency())), ""}};
@@ -226,7 +234,7 @@ std::vector<Finding> examine(const Config& config) {
   add(examine_ffmpeg());
   add(examine_sandbox(config));
   add(examine_store(config));
-  add(examine_folder("objects", config.objects, false));
+  add(examine_objects(config));
   return out;
 }
 

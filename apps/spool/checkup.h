@@ -26,6 +26,7 @@ struct Finding {
 [[nodiscard]] std::vector<Finding> examine_ffmpeg();
 [[nodiscard]] std::vector<Finding> examine_sandbox(const Config& config);
 [[nodiscard]] std::vector<Finding> examine_store(const Config& config);
+[[nodiscard]] std::vector<Finding> examine_objects(const Config& config);
 // A folder that is written to: may it be, on what file system, how much room.
 [[nodiscard]] std::vector<Finding> examine_folder(const std::string& area,
                                                   const std::filesystem::path& folder, bool holds_database);

@@ -20,7 +20,7 @@ void add_store_options(CLI::App& command, Context& context) {
                      "Where jobs are kept: sqlite:PATH or postgres://USER@HOST/DATABASE (or SPOOL_STORE, or "
                      "spool.toml)");
   command.add_option("--objects", context.objects,
-                     "Where files are kept: a folder (or SPOOL_OBJECTS, or spool.toml)");
+                     "Where files are kept: a folder or s3://BUCKET (or SPOOL_OBJECTS, or spool.toml)");
   add_config_option(command, context);
 }
 

@@ -17,23 +17,31 @@
 namespace spool {
 namespace {
 
-WorkerOptions with_sweeping(WorkerOptions options, FolderStore& objects) {
-  options.sweep = [&objects](Store& store, const std::function<bool()>& stop) {
-    return sweep_purged(store, objects, stop);
+constexpr auto kUploadsAgain = std::chrono::hours(1);
+constexpr auto kAbandoned = std::chrono::hours(24);  // an upload that began so long ago has nobody any more
+
+WorkerOptions with_sweeping(WorkerOptions options, ObjectStore& objects) {
+  options.sweep = [&objects, next_uploads = BootClock::time_point{}](
+                      Store& store, const std::function<bool()>& stop) mutable -> Result<void> {
+    SPOOL_TRY(steps::sweep_purged(store, objects, stop));
+    if (BootClock::now() < next_uploads) return {};
+    SPOOL_TRY(objects.sweep_uploads(kAbandoned));
+    next_uploads = BootClock::now() + kUploadsAgain;
+    return {};
   };
   return options;
 }
 
 }  // namespace
 
-Engine::Engine(Store& store, FolderStore& objects, Kinds kinds, EngineOptions options)
+Engine::Engine(Store& store, ObjectStore& objects, Kinds kinds, EngineOptions options)
     : kinds_(std::move(kinds)),
       files_(objects, std::move(options.inputs)),
       worker_(store, kinds_, with_sweeping(std::move(options.worker), objects)),
       inline_(worker_.events(), &files_),
       process_(std::move(options.process), files_, worker_.events()) {
   worker_.use(Placement::kInline, inline_);
-  worker_.use(Placement::kProcess, process_);
+  if (options.runs_media) worker_.use(Placement::kProcess, process_);
 }
 
 void Engine::leave_if_deaf(int exit_code) const {
@@ -41,14 +49,6 @@ void Engine::leave_if_deaf(int exit_code) const {
   fmt::print(stderr, "spool: a job does not listen and is left behind\n");
   std::fflush(nullptr);
   ::_exit(exit_code);
-}
-
-Result<void> sweep_purged(Store& store, FolderStore& objects, const std::function<bool()>& stop) {
-  return steps::sweep_purged(store, objects, objects.root() / ".spool" / "sweep.lock", stop);
-}
-
-steps::PublishContext publish_context(FolderStore& objects) {
-  return {&objects, objects.root() / ".spool" / "publish.lock"};
 }
 
 struct DrainOnSignals::State {

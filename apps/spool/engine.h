@@ -7,7 +7,7 @@
 
 #include "executors/inline_executor.h"
 #include "executors/process/process_executor.h"
-#include "objects/folder_store.h"
+#include "objects/object_store.h"
 #include "queue/worker.h"
 #include "steps/attempt_files.h"
 #include "steps/steps.h"
@@ -18,13 +18,13 @@ struct EngineOptions {
   WorkerOptions worker;
   ProcessOptions process;
   steps::InputRules inputs;
+  bool runs_media = true;  // false: jobs that need a sandbox are put off
 };
 
 class Engine {
  public:
-  // Store and objects outlive it. `kinds` is the table, made by make_kinds() with a publish context of
-  // `objects`.
-  Engine(Store& store, FolderStore& objects, Kinds kinds, EngineOptions options);
+  // Store and objects outlive it. `kinds` is the table, made by make_kinds() for the same `objects`.
+  Engine(Store& store, ObjectStore& objects, Kinds kinds, EngineOptions options);
 
   [[nodiscard]] Worker& worker() { return worker_; }
   [[nodiscard]] const Kinds& kinds() const { return kinds_; }
@@ -35,18 +35,11 @@ class Engine {
 
  private:
   const Kinds kinds_;
-  steps::FolderAttemptFiles files_;
+  steps::ObjectAttemptFiles files_;
   Worker worker_;
   InlineExecutor inline_;
   ProcessExecutor process_;
 };
-
-// Removes the objects of jobs that were purged: steps/purged_objects.h.
-[[nodiscard]] Result<void> sweep_purged(Store& store, FolderStore& objects,
-                                        const std::function<bool()>& stop);
-
-// What the phases that run in the manager need of an objects folder.
-[[nodiscard]] steps::PublishContext publish_context(FolderStore& objects);
 
 // SIGTERM and SIGINT drain the worker, a second one stops it. Blocks both in every thread of the program:
 // make it before the first thread, and only once.

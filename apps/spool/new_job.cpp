@@ -132,6 +132,7 @@ Result<NewJob> plan_job(const JobOptions& options, const Config& config) {
     }
   }
   SPOOL_TRY(kinds.check(job));
+  if (pipeline::needs_sandbox(job, kinds)) job.tags.emplace_back(kSandboxTag);
   return job;
 }
 

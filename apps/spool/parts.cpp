@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
-#include "engine.h"
 #include "media/ladder.h"
+#include "objects/folder_store.h"
+#include "objects/s3_store.h"
 #include "pipeline/plan.h"
+#include "steps/attempt_files.h"
 #include "steps/steps.h"
 #include "store_postgres/postgres_store.h"
 #include "store_sqlite/sqlite_store.h"
@@ -35,7 +38,7 @@ Result<Config> load_config(const Context& context, std::map<std::string, std::st
 
 Kinds make_kinds(const Config& config, const KindsFor& parts) {
   steps::StepsConfig steps_config;
-  if (parts.objects != nullptr) steps_config.publish = publish_context(*parts.objects);
+  steps_config.publish.objects = parts.objects;
   steps_config.exec.commands = config.commands;
   steps_config.exec.ending = parts.ending;
   Kinds kinds = steps::make_kinds(steps_config);
@@ -95,6 +98,25 @@ Result<std::unique_ptr<Store>> open_store(const Config& config, Open how) {
   return fail(Code::kUnsupported,
               fmt::format("{}: jobs are kept in sqlite:PATH or postgres://USER@HOST/DATABASE",
                           without_secret(config.store)));
+}
+
+Result<std::unique_ptr<ObjectStore>> open_objects(const Config& config) {
+  const std::string_view objects = config.objects;
+  if (objects.starts_with("s3://")) {
+    SPOOL_ASSIGN(S3Config s3, s3_config(objects, [](const std::string& name) -> std::optional<std::string> {
+                   const char* value = std::getenv(name.c_str());
+                   return value != nullptr && *value != '\0' ? std::optional<std::string>(value)
+                                                             : std::nullopt;
+                 }));
+    SPOOL_ASSIGN(auto bucket, S3ObjectStore::at(std::move(s3)));
+    return std::unique_ptr<ObjectStore>(std::move(bucket));
+  }
+  if (objects.find("://") != std::string_view::npos)
+    return fail(Code::kUnsupported,
+                fmt::format("{}: files are kept in a folder or in s3://BUCKET (--objects)",
+                            without_secret(config.objects)));
+  SPOOL_ASSIGN(auto folder, FolderStore::at(config.objects));
+  return std::unique_ptr<ObjectStore>(std::move(folder));
 }
 
 Result<void> for_each_job(Store& store, JobFilter filter, const std::function<bool(Job&)>& take) {

@@ -10,7 +10,7 @@
 
 #include "base/config.h"
 #include "context.h"
-#include "objects/folder_store.h"
+#include "objects/object_store.h"
 #include "pipeline/document.h"
 #include "pipeline/ladders.h"
 #include "queue/kind.h"
@@ -25,7 +25,7 @@ namespace spool {
 
 // The kinds that this program knows, pipelines and the operator's commands among them.
 struct KindsFor {
-  FolderStore* objects = nullptr;  // nullptr: for checking and planning only, the table is not run
+  ObjectStore* objects = nullptr;  // nullptr: for checking and planning only, the table is not run
   Store* store = nullptr;
   std::function<bool()> ending = {};  // this process has been asked to end
 };
@@ -39,6 +39,9 @@ struct KindsFor {
 enum class Open { kExisting, kMake };
 // kExisting: a store that is not there is an error in words (a reading command makes none).
 [[nodiscard]] Result<std::unique_ptr<Store>> open_store(const Config& config, Open how);
+
+// A folder, made if it is missing. Errors: kUnsupported for what is no folder.
+[[nodiscard]] Result<std::unique_ptr<ObjectStore>> open_objects(const Config& config);
 
 // An id, or the beginning of one that only one job has. Errors: kNotFound, kInvalidArgument (several; they
 // are named).

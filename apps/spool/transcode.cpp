@@ -11,8 +11,10 @@
 #include "base/units.h"
 #include "commands.h"
 #include "engine.h"
+#include "objects/folder_store.h"
 #include "output_folder.h"
 #include "parts.h"
+#include "steps/purged_objects.h"
 #include "transcode_display.h"
 
 namespace spool {
@@ -137,7 +139,7 @@ Result<void> free_ids(Store& store, FolderStore& objects) {
     SPOOL_ASSIGN(const int changed, store.rescue());
     if (changed < kMostRescued) break;
   }
-  return sweep_purged(store, objects, [] { return false; });
+  return steps::sweep_purged(store, objects, [] { return false; });
 }
 
 // The folder's one film: this job's, or nobody's yet. What failed and left nothing there is removed.
@@ -253,7 +255,7 @@ Result<int> transcode(const Options& options, Context& context) {
   SPOOL_ASSIGN(const auto store, open_store(config, Open::kMake));
 
   // Its first children start while the input is read.
-  Engine engine(*store, *objects, steps::make_kinds({publish_context(*objects), {}}),
+  Engine engine(*store, *objects, steps::make_kinds({{objects.get()}, {}}),
                 engine_options(options, subtitles));
   auto digest = fast_file_digest(source.get(), [&signals] { return signals.came(); });
   if (!digest && digest.error().code == Code::kCancelled) {

@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "engine.h"
+#include "executors/process/sandbox.h"
 #include "parts.h"
 
 namespace spool {
@@ -43,8 +44,24 @@ EngineOptions engine_options(const Config& config) {
   if (is_postgres(config.store)) out.worker.poll = std::chrono::seconds(5);
   out.process.unsafe_no_sandbox = config.unsafe_no_sandbox;
   out.process.spare_children = out.worker.slots;
-  out.inputs.local_files = true;  // who may write the store's file may read this machine's files anyway
+  // Who may write a SQLite store may read this machine's files anyway; a fleet's jobs come from elsewhere.
+  out.inputs.local_files = config.local_files.value_or(config.store.starts_with("sqlite:"));
   return out;
+}
+
+// Without a sandbox what needs one is left to other workers.
+void announce_sandbox(EngineOptions& options) {
+  process::SandboxOptions wanted;
+  wanted.unsafe_no_sandbox = options.process.unsafe_no_sandbox;
+  const auto sandbox = process::Sandbox::find(wanted);
+  options.runs_media = sandbox || sandbox.error().code != Code::kUnsupported;
+  if (options.runs_media)
+    options.worker.tags.emplace_back(kSandboxTag);
+  else
+    fmt::print(stderr,
+               "spool: jobs that read media are left to other workers: {}; or --unsafe-no-sandbox, for files "
+               "that you trust\n",
+               sandbox.error().message);
 }
 
 // Nothing left that could still run: what is held waits for its owner, what a paused queue has for its
@@ -64,8 +81,9 @@ Result<int> work(const Options& options, const Context& context) {
   SPOOL_ASSIGN(const Config config, configuration(options, context));
   DrainOnSignals signals;
   SPOOL_ASSIGN(const auto store, open_store(config, Open::kMake));
-  SPOOL_ASSIGN(const auto objects, FolderStore::at(config.objects));
+  SPOOL_ASSIGN(const auto objects, open_objects(config));
   EngineOptions engine_config = engine_options(config);
+  announce_sandbox(engine_config);
   const int slots = engine_config.worker.slots;
   Engine engine(*store, *objects,
                 make_kinds(config, {objects.get(), store.get(), [&] { return signals.came(); }}),

@@ -178,6 +178,7 @@ Result<Input> Input::open(ByteSource source, const OpenOptions& options) {
     return fail(open_error(state->source, err));
   }
   state->format.reset(format);
+  if (state->read_error) return fail(*state->read_error);
   SPOOL_TRY(check_streams(*format, options.most_pixels, name));
   if (options.find_stream_info) {
     const int err = find_stream_info(*format, options.most_pixels);
@@ -194,9 +195,9 @@ Result<bool> Input::read(AVPacket& packet) {
   av_packet_unref(&packet);
   for (;;) {
     const int err = av_read_frame(get(), &packet);
+    if (state_->read_error) return fail(*state_->read_error);
     if (err >= 0) return true;
     if (err == AVERROR(EAGAIN)) continue;
-    if (state_->read_error) return fail(*state_->read_error);
     if (state_->stop.stop_requested())
       return fail(Code::kCancelled, fmt::format("{}: stopped while reading", name()));
     if (err == AVERROR_EOF) return false;
@@ -205,8 +206,9 @@ Result<bool> Input::read(AVPacket& packet) {
 }
 
 Result<void> Input::seek(int stream, std::int64_t timestamp) {
-  if (const int err = avformat_seek_file(get(), stream, INT64_MIN, timestamp, timestamp, 0); err < 0)
-    return fail_av(err, fmt::format("{}: seeking", name()));
+  const int err = avformat_seek_file(get(), stream, INT64_MIN, timestamp, timestamp, 0);
+  if (state_->read_error) return fail(*state_->read_error);
+  if (err < 0) return fail_av(err, fmt::format("{}: seeking", name()));
   return {};
 }
 

@@ -31,7 +31,8 @@ class Input {
 
   [[nodiscard]] AVFormatContext* get() const;
   [[nodiscard]] const std::string& name() const;
-  // false at the end. Errors of the reading source come out as they are.
+  // false at the end. Errors of the reading source come out as they are, and are final: a demuxer may go on
+  // after one as if the file were damaged.
   [[nodiscard]] Result<bool> read(AVPacket& packet);
   // To the last keyframe at or before `timestamp` (time base of the stream). Errors: kUnsupported.
   [[nodiscard]] Result<void> seek(int stream, std::int64_t timestamp);

@@ -41,6 +41,40 @@ TEST(Input, OpensAVideoAndReadsEveryPacket) {
   EXPECT_EQ(video, 100);
 }
 
+// One that fails once, at its n-th read, and goes on as if nothing had been.
+Result<int> packets_of(const std::filesystem::path& path, int n) {
+  ByteSource source = test::source_of(path);
+  source.read_at = [read = source.read_at, n](std::uint64_t offset,
+                                              std::span<std::byte> into) mutable -> Result<std::size_t> {
+    if (n-- == 0) return fail(Code::kUnavailable, "the service is away");
+    return read(offset, into);
+  };
+  SPOOL_ASSIGN(Input input, Input::open(std::move(source)));
+  const Packet packet = make_packet();
+  for (int count = 0;; ++count) {
+    SPOOL_ASSIGN(const bool more, input.read(*packet));
+    if (!more) return count;
+  }
+}
+
+TEST(Input, AnErrorOfTheSourceIsNeverTakenForDamageOrAnEnd) {
+  for (const char* file : {"plain.mp4", "vp9.webm", "mpegts.ts", "fragmented.mp4"}) {
+    SCOPED_TRACE(file);
+    const auto path = test::corpus_file(file);
+    const int all = packets_of(path, -1).value();
+    int n = 0;
+    for (;; ++n) {
+      const auto packets = packets_of(path, n);
+      if (packets) {
+        EXPECT_EQ(*packets, all) << n;
+        break;
+      }
+      ASSERT_EQ(packets.error().message, "the service is away") << n;
+    }
+    EXPECT_GT(n, 2) << "it was read in pieces";
+  }
+}
+
 TEST(Input, RefusesAPlaylistPosingAsAVideo) {
   expect_refused("hls_playlist.mp4", Code::kUnsupported, "HLS or M3U playlist");
 }

@@ -27,7 +27,8 @@ const JsonSchema& schema() {
           "slots": {"type": "integer", "minimum": 1, "maximum": 4096},
           "queues": {"type": "array", "items": {"type": "string", "minLength": 1}},
           "tags": {"type": "array", "items": {"type": "string", "minLength": 1}},
-          "unsafe_no_sandbox": {"type": "boolean"}
+          "unsafe_no_sandbox": {"type": "boolean"},
+          "local_files": {"type": "boolean"}
         }
       },
       "commands": {
@@ -63,6 +64,7 @@ constexpr Key kKeys[] = {
     {"worker.queues", "SPOOL_QUEUES", Shape::kList},
     {"worker.tags", "SPOOL_TAGS", Shape::kList},
     {"worker.unsafe_no_sandbox", "SPOOL_UNSAFE_NO_SANDBOX", Shape::kSwitch},
+    {"worker.local_files", "SPOOL_LOCAL_FILES", Shape::kSwitch},
 };
 
 Json::json_pointer pointer_of(std::string_view key) {
@@ -204,6 +206,10 @@ class Loader {
     take("worker.queues", config_.queues);
     take("worker.tags", config_.tags);
     take("worker.unsafe_no_sandbox", config_.unsafe_no_sandbox);
+    if (bool allowed = false; values_.contains(pointer_of("worker.local_files"))) {
+      take("worker.local_files", allowed);
+      config_.local_files = allowed;
+    }
     std::string ladders;
     take("ladders", ladders);
     config_.ladders = ladders;

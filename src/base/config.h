@@ -37,6 +37,7 @@ struct Config {
   std::vector<std::string> queues;  // empty: all
   std::vector<std::string> tags;
   bool unsafe_no_sandbox = false;
+  std::optional<bool> local_files;  // a worker's: jobs may read "file:/..."; unset: where the store is SQLite
   std::map<std::string, CommandConfig> commands;
 
   std::filesystem::path file;  // the file that was read; empty: none

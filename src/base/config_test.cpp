@@ -85,6 +85,14 @@ TEST_F(ConfigTest, ListsComeFromVariablesWithCommas) {
   EXPECT_TRUE(right().unsafe_no_sandbox);
 }
 
+TEST_F(ConfigTest, WhetherJobsMayReadLocalFilesIsSaidOrLeftToTheStore) {
+  EXPECT_EQ(right().local_files, std::nullopt);
+  file("[worker]\nlocal_files = false\n");
+  EXPECT_EQ(right().local_files, false);
+  variables_ = {{"SPOOL_LOCAL_FILES", "1"}};
+  EXPECT_EQ(right().local_files, true);
+}
+
 TEST_F(ConfigTest, UnknownKeysAreRefusedWithTheirPlace) {
   file("store = 'sqlite:a'\n[worker]\n  slotz = 3\n");
   EXPECT_TRUE(wrong().starts_with("spool.toml:3:11: worker: unknown key 'slotz' (did you mean 'slots'?)"))

@@ -37,6 +37,10 @@ Result<ByteSource> file_source(UniqueFd fd, std::string name) {
   return source;
 }
 
+Result<UniqueFd> nameless_file(const std::filesystem::path& folder) {
+  return open_file(folder, O_TMPFILE | O_RDWR, 0600);
+}
+
 Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, int mode) {
   for (;;) {
     UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));

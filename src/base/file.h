@@ -41,11 +41,14 @@ class UniqueFd {
 struct ByteSource {
   std::function<Result<std::size_t>(std::uint64_t offset, std::span<std::byte> into)> read_at;
   std::uint64_t size = 0;
-  std::string name;  // for messages only
+  std::string name;          // for messages only
+  std::string version = {};  // sources of one object and one version have the same bytes; empty: not known
 };
 // Takes the descriptor over.
 [[nodiscard]] Result<ByteSource> file_source(UniqueFd fd, std::string name);
 
+// A file without a name, for reading and writing; it is gone with its last descriptor.
+[[nodiscard]] Result<UniqueFd> nameless_file(const std::filesystem::path& folder);
 [[nodiscard]] Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, int mode = 0644);
 // For reading, by people's word. Whatever is no regular file is refused (kInvalidArgument), and never waited
 // for.

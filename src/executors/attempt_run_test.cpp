@@ -52,9 +52,21 @@ TEST_F(AttemptRunTest, CpuTimeIsNoProgress) {
 TEST_F(AttemptRunTest, WaitingForItsManagerIsNoStall) {
   AttemptRun run = make();
   run.begin(used(1), at(0s));
-  run.question_open = true;
+  run.question = AttemptRun::Question::kOther;
   run.look(used(1), at(15s));
   EXPECT_FALSE(run.overdue({}, at(15s)));
+}
+
+TEST_F(AttemptRunTest, ReadingThroughTheManagerIsASignOfLifeAndNoProgress) {
+  kind_.progress_timeout = 30s;
+  AttemptRun run = make();
+  run.begin(used(1), at(0s));
+  run.question = AttemptRun::Question::kRead;
+  for (int i = 5; i < 30; i += 5) {
+    run.look(used(1), at(std::chrono::seconds(i)));
+    EXPECT_FALSE(run.overdue({}, at(std::chrono::seconds(i)))) << i;
+  }
+  EXPECT_EQ(run.overdue({}, at(30s)), StopReason::kStalled);
 }
 
 TEST_F(AttemptRunTest, TheClaimsTimeoutOutweighsTheKinds) {

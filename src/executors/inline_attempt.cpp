@@ -67,8 +67,12 @@ void InlineAttempt::add_usage(const Usage& usage) {
 
 Result<ByteSource> InlineAttempt::open_input(std::string_view reference) {
   if (files_ == nullptr) return no_files();
-  SPOOL_ASSIGN(UniqueFd fd, files_->open_input(*claim_, reference));
-  SPOOL_ASSIGN(ByteSource source, file_source(std::move(fd), std::string(reference)));
+  SPOOL_ASSIGN(OpenedInput input, files_->open_input(*claim_, reference));
+  if (auto* fd = std::get_if<UniqueFd>(&input)) {
+    SPOOL_ASSIGN(input, file_source(std::move(*fd), std::string(reference)));
+  }
+  ByteSource source = std::get<ByteSource>(std::move(input));
+  source.name = reference;
   source.read_at = [read = std::move(source.read_at), total = bytes_read_](std::uint64_t offset,
                                                                            std::span<std::byte> into) {
     auto n = read(offset, into);

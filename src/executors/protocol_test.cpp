@@ -43,6 +43,10 @@ NewJob full_job() {
 
 TEST(Protocol, MessagesOfAChildSurviveTheWay) {
   EXPECT_EQ(std::get<OpenInput>(back(OpenInput{"file:/a"})).reference, "file:/a");
+  const auto piece = std::get<ReadInput>(back(ReadInput{7, std::int64_t{1} << 40, 1000}));
+  EXPECT_EQ(std::tie(piece.input, piece.offset, piece.length),
+            std::make_tuple(7, std::int64_t{1} << 40, 1000));
+  EXPECT_EQ(std::get<CloseInput>(back(CloseInput{7})).input, 7);
   EXPECT_EQ(std::get<CreateOutput>(back(CreateOutput{"a/b"})).name, "a/b");
   EXPECT_EQ(std::get<CommitOutput>(back(CommitOutput{"a/b"})).name, "a/b");
   EXPECT_EQ(std::get<Progress>(back(Progress{0.5, {{"fps", 9}}})).detail, Json({{"fps", 9}}));
@@ -123,10 +127,13 @@ TEST(Protocol, MessagesOfAManagerSurviveTheWay) {
   for (const auto reason : {StopReason::kCancelled, StopReason::kTimedOut, StopReason::kStalled,
                             StopReason::kDraining, StopReason::kLeaseLost})
     EXPECT_EQ(std::get<Stop>(*decode_from_manager(encode(FromManager(Stop{reason})))).reason, reason);
-  const Reply reply{Error{Code::kNotFound, "gone", 2}, true};
+  const Reply reply{Error{Code::kNotFound, "gone", 2}, true, 3, std::int64_t{1} << 40, 4096};
   const auto read = decode_from_manager(encode(FromManager(reply)));
   EXPECT_EQ(std::get<Reply>(*read).error, reply.error);
   EXPECT_TRUE(std::get<Reply>(*read).descriptor);
+  EXPECT_EQ(std::get<Reply>(*read).input, 3);
+  EXPECT_EQ(std::get<Reply>(*read).size, std::int64_t{1} << 40);
+  EXPECT_EQ(std::get<Reply>(*read).bytes, 4096);
 }
 
 TEST(Protocol, WrongTypesRangesAndKeysAreRefusedInWords) {
@@ -137,6 +144,14 @@ TEST(Protocol, WrongTypesRangesAndKeysAreRefusedInWords) {
   EXPECT_NE(refused(R"({"type":"progress","fraction":-1})").message.find("fraction"), std::string::npos);
   EXPECT_NE(refused(R"({"type":"log","line":"x","extra":1})").message.find("unknown key extra"),
             std::string::npos);
+  for (const char* read :
+       {R"("offset":-1,"length":10)", R"("offset":1e30,"length":10)", R"("offset":0,"length":0)",
+        R"("offset":0,"length":262145)", R"("offset":0,"length":-1)", R"("offset":0)", R"("length":10)"})
+    EXPECT_EQ(refused(fmt::format(R"({{"type":"read_input","input":1,{}}})", read)).code,
+              Code::kInvalidArgument)
+        << read;
+  EXPECT_NE(refused(R"({"type":"close_input"})").message.find("lacks input"), std::string::npos);
+  EXPECT_EQ(refused(R"({"type":"close_input","input":0})").code, Code::kInvalidArgument);
   EXPECT_EQ(refused(R"({"type":"run","claim":{}})").code, Code::kInvalidArgument);  // a manager's word
   EXPECT_EQ(refused("").code, Code::kInvalidArgument);
 }

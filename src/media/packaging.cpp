@@ -81,7 +81,8 @@ std::string label(const Rendition& rendition) {
 }
 
 // Names within a group must differ (section 4.3.4.1.1).
-std::string media_line(const Rendition& rendition, std::vector<std::string>& names) {
+std::string media_line(const Rendition& rendition, const std::string& playlist,
+                       std::vector<std::string>& names) {
   std::string name = label(rendition);
   for (int n = 2; std::ranges::find(names, name) != names.end(); ++n)
     name = fmt::format("{} {}", label(rendition), n);
@@ -94,7 +95,7 @@ std::string media_line(const Rendition& rendition, std::vector<std::string>& nam
   line += fmt::format(",DEFAULT={},AUTOSELECT=YES", rendition.is_default ? "YES" : "NO");
   if (!audio) line += fmt::format(",FORCED={}", rendition.forced ? "YES" : "NO");
   if (audio) line += fmt::format(",CHANNELS=\"{}\"", rendition.channels);
-  return line + fmt::format(",URI=\"{}/playlist.m3u8\"\n", rendition.name);
+  return line + fmt::format(",URI=\"{}/{}\"\n", rendition.name, playlist);
 }
 
 // What may be declared: measured when all is there, the bound until then.
@@ -117,7 +118,8 @@ std::string stream_line(const Bandwidth& bandwidth, bool all_measured, const std
   return line + fmt::format(",CODECS=\"{}\"", codecs);
 }
 
-std::string variant(const Rendition& video, const Groups& groups, int target_seconds) {
+std::string variant(const Rendition& video, const Groups& groups, int target_seconds,
+                    const std::string& playlist) {
   const Bandwidth own = declared(video, target_seconds);
   const Bandwidth sum{own.peak + groups.audio.peak, own.average + groups.audio.average};
   const bool measured = video.complete && (groups.default_audio == nullptr || groups.default_audio->complete);
@@ -128,7 +130,7 @@ std::string variant(const Rendition& video, const Groups& groups, int target_sec
   if (video.frame_rate.num > 0) line += fmt::format(",FRAME-RATE={:.3f}", av_q2d(video.frame_rate));
   if (groups.default_audio != nullptr) line += ",AUDIO=\"audio\"";
   if (groups.subtitles) line += ",SUBTITLES=\"subtitles\"";
-  return line + fmt::format(",CLOSED-CAPTIONS=NONE\n{}/playlist.m3u8\n", video.name);
+  return line + fmt::format(",CLOSED-CAPTIONS=NONE\n{}/{}\n", video.name, playlist);
 }
 
 Groups groups_of(const std::vector<Rendition>& renditions, int target_seconds) {
@@ -229,7 +231,8 @@ std::string hls_iframe_playlist(const Rendition& rendition, int target_seconds) 
   return text;
 }
 
-std::string hls_master(const std::vector<Rendition>& renditions, int target_seconds) {
+std::string hls_master(const std::vector<Rendition>& renditions, int target_seconds,
+                       const PlaylistNames& playlists) {
   std::string text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n";
   const Groups groups = groups_of(renditions, target_seconds);
   bool default_subtitles = false;
@@ -241,25 +244,25 @@ std::string hls_master(const std::vector<Rendition>& renditions, int target_seco
       once.is_default =
           kind == Kind::kAudio ? &r == groups.default_audio : r.is_default && !default_subtitles;
       default_subtitles = default_subtitles || (kind == Kind::kSubtitles && once.is_default);
-      text += media_line(once, names);
+      text += media_line(once, playlists.media, names);
     }
   }
   for (const Rendition& r : renditions) {
-    if (r.kind == Kind::kVideo) text += variant(r, groups, target_seconds);
+    if (r.kind == Kind::kVideo) text += variant(r, groups, target_seconds, playlists.media);
   }
   if (const Rendition* audio = groups.default_audio) {
     const Bandwidth own = declared(*audio, target_seconds);
     text += stream_line({std::max(own.peak, groups.audio.peak), std::max(own.average, groups.audio.average)},
                         audio->complete, groups.audio_codecs) +
-            fmt::format(",AUDIO=\"audio\"\n{}/playlist.m3u8\n", audio->name);
+            fmt::format(",AUDIO=\"audio\"\n{}/{}\n", audio->name, playlists.media);
   }
   for (const Rendition& r : renditions) {
     if (r.kind != Kind::kVideo) continue;
     Bandwidth own = measured_iframe_bandwidth(r, target_seconds);
     if (!r.complete) own.peak = std::max(own.peak, r.bandwidth_bound);
-    text += fmt::format(
-        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},CODECS=\"{}\",RESOLUTION={}x{},URI=\"{}/iframes.m3u8\"\n",
-        own.peak, r.codecs, r.width, r.height, r.name);
+    text +=
+        fmt::format("#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},CODECS=\"{}\",RESOLUTION={}x{},URI=\"{}/{}\"\n",
+                    own.peak, r.codecs, r.width, r.height, r.name, playlists.iframes);
   }
   return text;
 }

@@ -70,8 +70,13 @@ struct Bandwidth {
 // EVENT; ENDLIST when complete. `target_seconds` is fixed at planning.
 [[nodiscard]] std::string hls_media_playlist(const Rendition& rendition, int target_seconds);
 [[nodiscard]] std::string hls_iframe_playlist(const Rendition& rendition, int target_seconds);
+// What a master calls the playlists in the folders of its renditions.
+struct PlaylistNames {
+  std::string media = "playlist.m3u8", iframes = "iframes.m3u8";
+};
 // Variants: each video with the audio group (and subtitles); the default audio alone as the last variant.
-[[nodiscard]] std::string hls_master(const std::vector<Rendition>& renditions, int target_seconds);
+[[nodiscard]] std::string hls_master(const std::vector<Rendition>& renditions, int target_seconds,
+                                     const PlaylistNames& playlists = {});
 // Static, for a finished presentation.
 [[nodiscard]] std::string dash_mpd(const std::vector<Rendition>& renditions, int target_seconds);
 

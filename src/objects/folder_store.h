@@ -27,6 +27,9 @@ class FolderStore : public ObjectStore {
   Result<void> copy(std::string_view from, std::string_view to) override;
   Result<void> remove(std::string_view key) override;
   Result<void> remove_all(std::string_view prefix) override;
+  Result<std::optional<UniqueFd>> local_fd(std::string_view key) override { return open_fd(key); }
+  Result<UniqueFd> create_file() override { return create(); }
+  [[nodiscard]] std::optional<std::filesystem::path> lock_folder() const override { return root_ / ".spool"; }
 
   // For reading, as a descriptor.
   [[nodiscard]] Result<UniqueFd> open_fd(std::string_view key);

@@ -2,7 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 namespace spool {
+
+Result<UniqueFd> ObjectStore::create_file() {
+  const char* named = std::getenv("TMPDIR");
+  return nameless_file(named != nullptr && *named != '\0' ? named : "/var/tmp");
+}
 
 Result<void> ObjectStore::put_file(std::string_view key, int) {
   return fail(Code::kUnsupported, fmt::format("object {}: this store takes no files", key));

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -40,6 +41,11 @@ class ObjectStore {
   // Ranged reads of the version that is there now: its bytes, or kConflict once it was replaced or removed,
   // but never a mix. Errors: kNotFound. The source may outlive the store.
   virtual Result<ByteSource> open(std::string_view key) = 0;
+  // The same, where objects are local files: a descriptor for reading. nullopt: they are elsewhere.
+  virtual Result<std::optional<UniqueFd>> local_fd(std::string_view) { return std::nullopt; }
+  // A nameless file to write what is to become an object by put_file(): where that costs least; elsewhere in
+  // TMPDIR, or /var/tmp.
+  virtual Result<UniqueFd> create_file();
   // nullopt: there is none.
   virtual Result<std::optional<ObjectInfo>> stat(std::string_view key) = 0;
   // Everything whose key begins with prefix + "/" (all when empty), in order of keys.
@@ -52,6 +58,9 @@ class ObjectStore {
   // Ends what puts left behind that died on their way, of those that began longer ago than that. Returns how
   // many there were; 0 where nothing can be left behind.
   virtual Result<int> sweep_uploads(Duration older_than);
+
+  // Where programs that share the store can lock files against each other; nullopt: it has no such place.
+  [[nodiscard]] virtual std::optional<std::filesystem::path> lock_folder() const { return std::nullopt; }
 };
 
 // Errors: kInvalidArgument naming what is wrong with the key.

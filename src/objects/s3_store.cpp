@@ -127,6 +127,7 @@ Result<ByteSource> S3ObjectStore::open(std::string_view key) {
   ByteSource source;
   source.size = head->length();
   source.name = key;
+  source.version = etag;
   source.read_at = [client = client_, full, etag, size = source.size](
                        std::uint64_t offset, std::span<std::byte> into) -> Result<std::size_t> {
     const std::size_t n = std::min<std::uint64_t>(into.size(), size - std::min(offset, size));

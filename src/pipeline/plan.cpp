@@ -177,6 +177,17 @@ std::vector<const Step*> in_order(const Document& document) {
 
 }  // namespace
 
+bool needs_sandbox(const NewJob& job, const Kinds& kinds) {
+  const auto runs_there = [&](const std::string& name) {
+    const Kind* kind = kinds.find(name);
+    return kind != nullptr && kind->placement == Placement::kProcess;
+  };
+  if (job.kind != kPipelineKind) return runs_there(job.kind);
+  const Json& steps = job.args.at("steps");
+  return std::any_of(steps.begin(), steps.end(),
+                     [&](const Json& step) { return runs_there(step.at("kind").get<std::string>()); });
+}
+
 Result<NewJob> plan_pipeline(const Document& document, std::string_view source, NewJob base) {
   Json steps = Json::array();
   for (const Step* next : in_order(document)) {

@@ -30,6 +30,9 @@ inline constexpr std::string_view kStepKind = "pipeline.step";
 // Steps inherit queue and priority. Errors: kInvalidArgument when a step takes $source and there is none.
 [[nodiscard]] Result<NewJob> plan_pipeline(const Document& document, std::string_view source, NewJob base);
 
+// Whether such a job, or a step of such a pipeline, runs in a sandbox: see kSandboxTag.
+[[nodiscard]] bool needs_sandbox(const NewJob& job, const Kinds& kinds);
+
 // "object:..." for an output of the attempt that won.
 using OutputReference =
     std::function<std::string(Uuid root, Uuid job, const std::optional<Token>& token, std::string_view name)>;

@@ -254,6 +254,33 @@ TEST(Step, GivesWhatItsJobGave) {
   EXPECT_EQ(*output_of(result, "", "thumbs"), "object:won/s.jpg");
 }
 
+TEST(Sandbox, IsNeededByAJobThatRunsInOneAndByAPipelineWithSuchAStep) {
+  Kinds kinds;
+  const auto add = [&](const char* name, Placement placement) {
+    Kind kind;
+    kind.name = name;
+    kind.placement = placement;
+    kind.run = [](Attempt&) -> Ending { return Succeeded{}; };
+    kinds.add(std::move(kind));
+  };
+  add("probe", Placement::kProcess);
+  add("exec", Placement::kInline);
+  const auto needs = [&](std::vector<std::string> steps) {
+    NewJob job;
+    job.kind = steps.front();
+    if (steps.size() == 1) return needs_sandbox(job, kinds);
+    job.kind = kPipelineKind;
+    job.args["steps"] = Json::array();
+    for (const std::string& step : steps) job.args["steps"].push_back({{"name", step}, {"kind", step}});
+    return needs_sandbox(job, kinds);
+  };
+  EXPECT_TRUE(needs({"probe"}));
+  EXPECT_FALSE(needs({"exec"}));
+  EXPECT_FALSE(needs({"of another program"}));
+  EXPECT_TRUE(needs({"exec", "probe"}));
+  EXPECT_FALSE(needs({"exec", "exec"}));
+}
+
 TEST(Outputs, AreFoundByNameOrAsTheMainOne) {
   const Json result = {{"outputs", {{"mp4", "a.mp4"}, {"hls", "b.m3u8"}}}, {"output", "hls"}};
   EXPECT_EQ(*output_of(result, "mp4", "ladder"), "a.mp4");

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "queue/attempt.h"
 #include "queue/kind.h"
@@ -33,12 +34,16 @@ class Executor {
   virtual void discard(std::shared_ptr<const Claim> claim) = 0;
 };
 
+// An input as a local file, or, of an object that is none, as bytes that are fetched when they are read.
+using OpenedInput = std::variant<UniqueFd, ByteSource>;
+
 // How an executor reaches inputs and outputs on behalf of an attempt (the object store behind it is wired in
-// apps/). Thread-safe.
+// apps/). All of it may block. Thread-safe.
 class AttemptFiles {
  public:
   virtual ~AttemptFiles() = default;
-  virtual Result<UniqueFd> open_input(const Claim& claim, std::string_view reference) = 0;
+  virtual Result<OpenedInput> open_input(const Claim& claim, std::string_view reference) = 0;
+  // A local file to write. commit_output makes an object of it.
   virtual Result<UniqueFd> create_output(const Claim& claim, std::string_view name) = 0;
   virtual Result<void> commit_output(const Claim& claim, std::string_view name, int fd) = 0;
   // Removes what the attempt wrote; nothing of it is written afterwards.

@@ -24,6 +24,9 @@ enum class Placement {
   kInline,   // in the manager: trusted, tiny
   kProcess,  // in a sandboxed child: everything that reads media
 };
+// The tag of workers that have a sandbox, and of jobs that somewhere below them need one: who has none leaves
+// them where they are. A fan-out's children have it from their parent.
+inline constexpr char kSandboxTag[] = "sandbox";
 
 // What an attempt of this kind may fan out to. What a child process reports is hostile: this is checked, and
 // no child may park its tree: be held or far away, need more slots than its parent had, or be tried for ever.

@@ -333,14 +333,14 @@ void Worker::State::begin(std::vector<Claim> claims) {
     }
     const Placement placement = attempt.kind->placement_of(claim.phase);
     attempt.executor = executors[static_cast<std::size_t>(placement)];
-    attempt.timeout_at = now + time_limit(claim, *attempt.kind);
-    first_timeout = std::min(first_timeout, attempt.timeout_at);
     if (attempt.executor == nullptr) {
-      give_back(claim,
-                Failed{{Code::kUnsupported,
-                        fmt::format("this worker has no executor for jobs of kind '{}'", claim.kind)}});
+      if (unknown_kinds.insert(claim.kind).second)
+        spdlog::warn("this worker cannot run jobs of kind '{}' and puts them off", claim.kind);
+      give_back(claim, Snooze{kNotHere});
       continue;
     }
+    attempt.timeout_at = now + time_limit(claim, *attempt.kind);
+    first_timeout = std::min(first_timeout, attempt.timeout_at);
     const auto running_claim = attempt.claim;
     if (running.start(std::move(attempt)) == RunningAttempts::Start::kStillEnding)
       give_back(*running_claim, Snooze{kNotYet});

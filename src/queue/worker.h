@@ -36,14 +36,14 @@ struct WorkerOptions {
 
 class Worker {
  public:
-  // `executors` gives the executor for a placement. Everything outlives the worker. The executors must have
-  // been made with the AttemptEvents of events().
+  // Everything outlives the worker. The executors must have been made with the AttemptEvents of events().
   Worker(Store& store, const Kinds& kinds, WorkerOptions options);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   [[nodiscard]] AttemptEvents events();
+  // Jobs of a placement without an executor, and of kinds that are not known here, are put off, uncharged.
   void use(Placement placement, Executor& executor);
 
   // Runs until drained, stopped, or `until` (asked after every exchange, and woken by Store::wake) says so;

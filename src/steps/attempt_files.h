@@ -1,5 +1,8 @@
 // How attempts reach bytes: inputs by reference, outputs below the attempt's own prefix of the object store.
 //
+// Objects that are local files are handed over as they are; others are read through a cache of this worker's
+// (source_cache.h), and outputs are written to a local file and uploaded by their commit.
+//
 // References: "object:KEY"; "object:FOLDER/" for every object below it; "file:/absolute/path" where the
 // operator allows it; and names that the program itself gave to a file of its command line ("source:0"). Only
 // what the job's args name can be opened (queue/input_references.h). Thread-safe.
@@ -9,8 +12,9 @@
 #include <map>
 #include <string>
 
-#include "objects/folder_store.h"
+#include "objects/object_store.h"
 #include "queue/executor.h"
+#include "steps/source_cache.h"
 
 namespace spool::steps {
 
@@ -24,18 +28,22 @@ struct InputRules {
   bool local_files = false;                                         // "file:/..." may be opened
 };
 
-class FolderAttemptFiles : public AttemptFiles {
+class ObjectAttemptFiles : public AttemptFiles {
  public:
-  FolderAttemptFiles(FolderStore& objects, InputRules rules) : objects_(objects), rules_(std::move(rules)) {}
+  // Outlives what it opened.
+  ObjectAttemptFiles(ObjectStore& objects, InputRules rules) : objects_(objects), rules_(std::move(rules)) {}
 
-  Result<UniqueFd> open_input(const Claim& claim, std::string_view reference) override;
+  Result<OpenedInput> open_input(const Claim& claim, std::string_view reference) override;
   Result<UniqueFd> create_output(const Claim& claim, std::string_view name) override;
   Result<void> commit_output(const Claim& claim, std::string_view name, int fd) override;
   void discard(const Claim& claim) override;
 
  private:
-  FolderStore& objects_;
+  Result<OpenedInput> open_object(std::string_view key);
+
+  ObjectStore& objects_;
   const InputRules rules_;
+  SourceCache cache_;
 };
 
 }  // namespace spool::steps

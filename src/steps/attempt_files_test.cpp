@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/temporary_folder.h"
+#include "objects/folder_store.h"
 
 namespace spool::steps {
 namespace {
@@ -25,7 +26,7 @@ class AttemptFilesTest : public testing::Test {
 TEST_F(AttemptFilesTest, AFolderInTheArgsStandsForWhatIsBelowIt) {
   for (const char* key : {"out/720p/00001.m4s", "out/720p-secret/a", ".spool/attempts/a"})
     ASSERT_TRUE(objects_->put(key, bytes("a")));
-  FolderAttemptFiles files(*objects_, {});
+  ObjectAttemptFiles files(*objects_, {});
   const Claim c = claim({{"video", {{"folder", "object:out/720p/"}}}});
   EXPECT_TRUE(files.open_input(c, "object:out/720p/00001.m4s"));
   for (const char* other : {"object:out/720p-secret/a", "object:out/", "object:out/720p/../720p-secret/a",
@@ -38,7 +39,7 @@ TEST_F(AttemptFilesTest, AFolderInTheArgsStandsForWhatIsBelowIt) {
 TEST_F(AttemptFilesTest, OnlyWhatStandsInTheArgsCanBeOpened) {
   ASSERT_TRUE(objects_->put("films/a.mp4", bytes("a")));
   ASSERT_TRUE(objects_->put("films/b.mp4", bytes("b")));
-  FolderAttemptFiles files(*objects_, {});
+  ObjectAttemptFiles files(*objects_, {});
   const Claim c = claim({{"inputs", {"object:films/a.mp4"}}});
   EXPECT_TRUE(files.open_input(c, "object:films/a.mp4"));
   EXPECT_EQ(files.open_input(c, "object:films/b.mp4").error().code, Code::kPermissionDenied);
@@ -46,7 +47,7 @@ TEST_F(AttemptFilesTest, OnlyWhatStandsInTheArgsCanBeOpened) {
 
 TEST_F(AttemptFilesTest, SpoolsOwnFilesAreNobodysInput) {
   ASSERT_TRUE(objects_->put(".spool/spool.db", bytes("secret")));
-  FolderAttemptFiles files(*objects_, {});
+  ObjectAttemptFiles files(*objects_, {});
   const Claim c = claim({{"input", "object:.spool/spool.db"}});
   EXPECT_EQ(files.open_input(c, "object:.spool/spool.db").error().code, Code::kPermissionDenied);
 }
@@ -55,10 +56,10 @@ TEST_F(AttemptFilesTest, LocalFilesNeedTheOperatorsLeave) {
   const std::string path = folder_.path() / "film.mp4";
   ASSERT_TRUE(write_file_atomic(path, bytes("film")));
   const Claim c = claim({{"input", "file:" + path}, {"other", "source:0"}, {"wrong", "http://x/"}});
-  FolderAttemptFiles strict(*objects_, {});
+  ObjectAttemptFiles strict(*objects_, {});
   EXPECT_EQ(strict.open_input(c, "file:" + path).error().code, Code::kPermissionDenied);
   EXPECT_EQ(strict.open_input(c, "http://x/").error().code, Code::kInvalidArgument);
-  FolderAttemptFiles open(*objects_, {{{"source:0", path}}, true});
+  ObjectAttemptFiles open(*objects_, {{{"source:0", path}}, true});
   EXPECT_TRUE(open.open_input(c, "file:" + path));
   EXPECT_TRUE(open.open_input(c, "source:0"));
 }
@@ -67,7 +68,7 @@ TEST_F(AttemptFilesTest, WhatIsNoRegularFileIsRefusedAndNotWaitedFor) {
   const std::string fifo = folder_.path() / "fifo";
   ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
   ASSERT_EQ(mkfifo((folder_.path() / "objects/fifo").c_str(), 0600), 0);
-  FolderAttemptFiles files(*objects_, {{{"source:0", fifo}}, true});
+  ObjectAttemptFiles files(*objects_, {{{"source:0", fifo}}, true});
   const std::vector<std::string> references{"file:" + fifo, "source:0", "file:/dev/null", "file:/etc",
                                             "object:fifo"};
   const Claim c = claim({{"inputs", references}});
@@ -76,7 +77,7 @@ TEST_F(AttemptFilesTest, WhatIsNoRegularFileIsRefusedAndNotWaitedFor) {
 }
 
 TEST_F(AttemptFilesTest, OutputsGoBelowTheAttemptsOwnPrefix) {
-  FolderAttemptFiles files(*objects_, {});
+  ObjectAttemptFiles files(*objects_, {});
   const Claim c = claim(Json::object());
   const UniqueFd fd = files.create_output(c, "720p/init.mp4").value();
   ASSERT_TRUE(write_all(fd.get(), bytes("init")));

@@ -14,8 +14,8 @@ void GrowingPresentations::refresh(Store& store, const Uuid& parent) {
 
 Result<void> GrowingPresentations::grow(Store& store, const Uuid& id) {
   // Under the lock the parent is still waiting, so nobody has written the final playlists, nor will before
-  // us.
-  SPOOL_ASSIGN(const FileLock lock, FileLock::lock(context_.lock_file));
+  // us. Without one they may come at any time, and what is written here goes beside them.
+  SPOOL_ASSIGN(const auto lock, context_.lock());
   SPOOL_ASSIGN(const Job parent, store.get(id));
   if (parent.state != State::kWaiting || parent.phase != kAssemblePhase) {
     growing_.erase(id);
@@ -38,6 +38,8 @@ Result<GrowingPresentations::Growing*> GrowingPresentations::find(Store&, const 
 
 Result<void> GrowingPresentations::take(const Job& child, Growing& growing) {
   if (child.kind == "transcode.subtitles" && ended(child.state) && child.state != State::kSucceeded) {
+    // Without a lock we may be late: the track may have been made after all.
+    if (!growing.presentation.grows_in_place()) return {};
     SPOOL_ASSIGN(const auto borders, borders_from_json(child.args));
     return growing.presentation.add_empty_subtitles(child.name, borders);
   }

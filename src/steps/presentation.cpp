@@ -11,7 +11,11 @@ namespace spool::steps {
 using media::Rendition;
 
 Presentation::Presentation(ObjectStore& objects, std::string destination, TranscodePlan plan)
-    : objects_(objects), destination_(std::move(destination)), plan_(std::move(plan)) {
+    : objects_(objects),
+      destination_(std::move(destination)),
+      plan_(std::move(plan)),
+      growing_(objects.lock_folder() ? final_
+                                     : Names{"growing.m3u8", {"growing.m3u8", "growing-iframes.m3u8"}}) {
   for (const Rendition& rendition : plan_.renditions) tracks_.push_back({rendition, {}, false, 0});
 }
 
@@ -25,10 +29,29 @@ Presentation::Track* Presentation::find(const std::string& name) {
   return it == tracks_.end() ? nullptr : &*it;
 }
 
+Result<void> Presentation::look_around() {
+  std::map<std::string, std::int64_t> found;
+  for (const Track& track : tracks_) {
+    SPOOL_ASSIGN(const auto objects, objects_.list(key(track.rendition.name)));
+    for (const ObjectInfo& object : objects) found[object.key] = object.bytes;
+  }
+  there_ = std::move(found);
+  return {};
+}
+
+Result<std::optional<std::int64_t>> Presentation::bytes_of(const std::string& key) const {
+  if (there_) {
+    const auto found = there_->find(key);
+    return found == there_->end() ? std::nullopt : std::optional(found->second);
+  }
+  SPOOL_ASSIGN(const auto there, objects_.stat(key));
+  return there ? std::optional(there->bytes) : std::nullopt;
+}
+
 // An output that is there with its size is there: every attempt of a job makes the same bytes.
 Result<void> Presentation::place_one(const std::string& prefix, const std::string& name, std::int64_t bytes) {
-  SPOOL_ASSIGN(const auto there, objects_.stat(key(name)));
-  if (there && (bytes < 0 || there->bytes == bytes)) return {};
+  SPOOL_ASSIGN(const auto there, bytes_of(key(name)));
+  if (there && (bytes < 0 || *there == bytes)) return {};
   return objects_.copy(prefix + "/" + name, key(name));
 }
 
@@ -115,13 +138,18 @@ Result<void> Presentation::put(const std::string& name, const std::string& text)
   return objects_.put(key(name), std::as_bytes(std::span(text)));
 }
 
-Result<void> Presentation::write_media_playlists(const Track& track) {
+Result<void> Presentation::write_media_playlists(const Track& track, const Names& names) {
   const std::string folder = track.rendition.name + "/";
-  SPOOL_TRY(put(folder + "playlist.m3u8", media::hls_media_playlist(track.rendition, plan_.target_seconds)));
+  SPOOL_TRY(
+      put(folder + names.of_track.media, media::hls_media_playlist(track.rendition, plan_.target_seconds)));
   if (track.rendition.kind == Rendition::Kind::kVideo)
-    SPOOL_TRY(
-        put(folder + "iframes.m3u8", media::hls_iframe_playlist(track.rendition, plan_.target_seconds)));
+    SPOOL_TRY(put(folder + names.of_track.iframes,
+                  media::hls_iframe_playlist(track.rendition, plan_.target_seconds)));
   return {};
+}
+
+Result<void> Presentation::write_master(const Names& names) {
+  return put(names.master, media::hls_master(renditions(), plan_.target_seconds, names.of_track));
 }
 
 std::vector<Rendition> Presentation::renditions() const {
@@ -139,11 +167,11 @@ Result<void> Presentation::write_growing() {
     every_one_begins = every_one_begins && begins;
     if (!begins || track.written == track.rendition.segments.size()) continue;
     track.rendition.complete = text;  // nothing will be added: players need not ask again
-    SPOOL_TRY(write_media_playlists(track));
+    SPOOL_TRY(write_media_playlists(track, growing_));
     track.written = track.rendition.segments.size();
   }
   if (!every_one_begins || master_written_) return {};
-  SPOOL_TRY(put("master.m3u8", media::hls_master(renditions(), plan_.target_seconds)));
+  SPOOL_TRY(write_master(growing_));
   master_written_ = true;
   return {};
 }
@@ -156,17 +184,29 @@ Result<void> Presentation::write_final() {
         (video ? static_cast<int>(r.segments.size()) != plan_.segments : !track.whole))
       return fail(Code::kInternal, fmt::format("{}: segment {} of it is missing", r.name, r.segments.size()));
     r.complete = true;
-    SPOOL_TRY(write_media_playlists(track));
+    SPOOL_TRY(write_media_playlists(track, final_));
   }
   SPOOL_TRY(put("manifest.mpd", media::dash_mpd(renditions(), plan_.target_seconds)));
-  return put("master.m3u8", media::hls_master(renditions(), plan_.target_seconds));
+  SPOOL_TRY(write_master(final_));
+  return grows_in_place() ? Result<void>() : complete_growing();
+}
+
+// For those who began to watch before the end.
+Result<void> Presentation::complete_growing() {
+  for (const Track& track : tracks_) {
+    SPOOL_ASSIGN(const auto began, objects_.stat(key(track.rendition.name + "/" + growing_.of_track.media)));
+    if (began) SPOOL_TRY(write_media_playlists(track, growing_));
+  }
+  SPOOL_ASSIGN(const auto began, objects_.stat(key(growing_.master)));
+  return began ? write_master(growing_) : Result<void>();
 }
 
 Json Presentation::playable() const {
   Json out = Json::object();
   for (const Track& track : tracks_)
-    if (track.written > 0) out["playlists"].push_back(key(track.rendition.name + "/playlist.m3u8"));
-  if (master_written_) out["master"] = key("master.m3u8");
+    if (track.written > 0)
+      out["playlists"].push_back(key(track.rendition.name + "/" + growing_.of_track.media));
+  if (master_written_) out["master"] = key(growing_.master);
   return out;
 }
 

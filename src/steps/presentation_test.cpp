@@ -7,6 +7,7 @@
 #include "objects/folder_store.h"
 #include "steps/attempt_files.h"
 #include "steps/transcode.h"
+#include "support/remote_like_store.h"
 
 namespace spool::steps {
 namespace {
@@ -127,7 +128,7 @@ TEST_F(PresentationTest, ATextTrackWhoseJobFailedStandsThereEmptyAndIsTold) {
   broken.args = {{"borders", {0, 2}}};
   claim.children = {video, broken};
   AssemblingAttempt attempt(claim);
-  const PublishContext context{objects_.get(), folder_.path() / "lock"};
+  const PublishContext context{objects_.get()};
 
   const Ending ending = assemble_transcode(attempt, context);
   const auto* done = std::get_if<Succeeded>(&ending);
@@ -136,6 +137,91 @@ TEST_F(PresentationTest, ATextTrackWhoseJobFailedStandsThereEmptyAndIsTold) {
             "subtitles-eng is empty: it could not be made, see job " + broken.id.text());
   EXPECT_EQ(text("out/subtitles-eng/00002.vtt"), "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n");
   EXPECT_NE(text("out/master.m3u8").find("SUBTITLES=\"subtitles\""), std::string::npos);
+}
+
+// Where the store has no locks.
+class WithoutLocks : public PresentationTest {
+ protected:
+  [[nodiscard]] static MadeRendition begun(const std::string& name, const std::string& codecs) {
+    MadeRendition made = two_segments(name, codecs);
+    made.segments.pop_back();
+    made.complete = false;
+    return made;
+  }
+  void SetUp() override {
+    put_video("made");
+    put_text("made");
+  }
+  void grow(Presentation& presentation) {
+    ASSERT_TRUE(presentation.add("made", {begun("240p", "avc1.64000d"), two_segments("subtitles-eng", "")}));
+    ASSERT_TRUE(presentation.write_growing());
+  }
+  void finish(Presentation& presentation) {
+    ASSERT_TRUE(
+        presentation.add("made", {two_segments("240p", "avc1.64000d"), two_segments("subtitles-eng", "")}));
+    ASSERT_TRUE(presentation.write_final());
+  }
+  test::RemoteLikeStore remote_{folder_.path() / "objects"};
+};
+
+TEST_F(WithoutLocks, PlaylistsGrowBesideTheFinalOnes) {
+  Presentation presentation(remote_, "out", small_plan());
+  grow(presentation);
+  EXPECT_FALSE(is_there("out/master.m3u8"));
+  EXPECT_FALSE(is_there("out/240p/playlist.m3u8"));
+  EXPECT_NE(text("out/growing.m3u8").find("\n240p/growing.m3u8\n"), std::string::npos);
+  EXPECT_NE(text("out/growing.m3u8").find("URI=\"240p/growing-iframes.m3u8\""), std::string::npos);
+  EXPECT_EQ(text("out/240p/growing.m3u8").find("ENDLIST"), std::string::npos);
+  EXPECT_EQ(presentation.playable()["master"], "out/growing.m3u8");
+}
+
+TEST_F(WithoutLocks, WhoBeganEarlySeesTheEnd) {
+  Presentation presentation(remote_, "out", small_plan());
+  grow(presentation);
+  finish(presentation);
+  EXPECT_EQ(text("out/240p/growing.m3u8"), text("out/240p/playlist.m3u8"));
+  EXPECT_NE(text("out/240p/growing.m3u8").find("ENDLIST"), std::string::npos);
+}
+
+TEST_F(WithoutLocks, WhatNobodyBeganToWatchIsNotThere) {
+  Presentation presentation(remote_, "out", small_plan());
+  finish(presentation);
+  EXPECT_TRUE(is_there("out/master.m3u8"));
+  for (const char* name : {"out/growing.m3u8", "out/240p/growing.m3u8", "out/240p/growing-iframes.m3u8"})
+    EXPECT_FALSE(is_there(name)) << name;
+}
+
+// It stops before a write of its own, at each in turn, and goes on when all is done.
+TEST_F(WithoutLocks, AWorkerThatIsLateWritesOverNothingThatIsFinal) {
+  std::map<std::string, std::string> finals;
+  {
+    Presentation whole(*objects_, "alone", small_plan());
+    finish(whole);
+  }
+  for (const char* name : {"master.m3u8", "manifest.mpd", "240p/playlist.m3u8", "240p/iframes.m3u8",
+                           "subtitles-eng/playlist.m3u8"})
+    finals[name] = text(std::string("alone/") + name);
+  int writes = 0;
+  remote_.before_write = [&](const std::string&) { return ++writes, std::nullopt; };
+  {
+    Presentation counted(remote_, "counted", small_plan());
+    grow(counted);
+  }
+  for (int stop_before = 1, all = writes; stop_before <= all; ++stop_before) {
+    const std::string out = fmt::format("out-{}", stop_before);
+    remote_.before_write = [&, left = stop_before](const std::string&) mutable -> std::optional<Error> {
+      if (--left == 0) {
+        test::RemoteLikeStore other(folder_.path() / "objects");
+        Presentation assembled(other, out, small_plan());
+        finish(assembled);
+      }
+      return std::nullopt;
+    };
+    Presentation late(remote_, out, small_plan());
+    grow(late);
+    for (const auto& [name, final_text] : finals)
+      EXPECT_EQ(text(out + "/" + name), final_text) << name << ", write " << stop_before;
+  }
 }
 
 TEST_F(PresentationTest, BordersThatMakeNoSenseFailTheAssemblyInWords) {

@@ -18,17 +18,21 @@ Result<void> remove_objects_of(const PurgedJob& job, ObjectStore& objects) {
   return objects.remove_all(folder);
 }
 
-Result<void> sweep_purged(Store& store, ObjectStore& objects, const std::filesystem::path& lock_file,
-                          const std::function<bool()>& stop) {
-  constexpr std::size_t kMostAtOnce = 100;
+Result<void> sweep_purged(Store& store, ObjectStore& objects, const std::function<bool()>& stop) {
   SPOOL_ASSIGN(const std::vector<PurgedJob> any, store.purged(1));
   if (any.empty()) return {};
-  SPOOL_ASSIGN(const auto lock, FileLock::try_lock(lock_file));
-  if (!lock) return {};
+  std::optional<FileLock> lock;
+  if (const auto folder = objects.lock_folder()) {
+    std::error_code ignored;  // of a store that nothing was written to
+    std::filesystem::create_directories(*folder, ignored);
+    SPOOL_ASSIGN(lock, FileLock::try_lock(*folder / "sweep.lock"));
+    if (!lock) return {};
+  }
+  const std::size_t most_at_once = lock ? 100 : 1;
   std::set<Uuid> left;
   std::optional<Error> first;
   for (;;) {
-    const std::size_t most = left.size() + kMostAtOnce;
+    const std::size_t most = left.size() + most_at_once;
     SPOOL_ASSIGN(const std::vector<PurgedJob> jobs, store.purged(static_cast<int>(most)));
     std::vector<Uuid> gone;
     for (const PurgedJob& job : jobs) {

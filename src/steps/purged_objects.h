@@ -1,7 +1,6 @@
 // What is left of purged jobs in the object store: see Store::purged.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 
 #include "objects/object_store.h"
@@ -14,11 +13,12 @@ namespace spool::steps {
 // be repeated.
 [[nodiscard]] Result<void> remove_objects_of(const PurgedJob& job, ObjectStore& objects);
 
-// The same for all purged jobs, which the store then forgets. Nothing is done while another one sweeps, who
-// holds `lock_file`: a forgotten id may come again, and what is old news to one would be new work to another.
-// Ends when `stop` says so. Errors: the first that was met; what is left the store still knows.
+// The same for all purged jobs, which the store then forgets. A forgotten id may come again, and what is old
+// news to one would be new work to another: nothing is done while another one sweeps who holds the lock of
+// the objects' store, and where there are no locks the store is asked anew before each job
+// (docs/decisions/publishing_without_locks.md). Ends when `stop` says so. Errors: the first that was met;
+// what is left the store still knows.
 [[nodiscard]] Result<void> sweep_purged(Store& store, ObjectStore& objects,
-                                        const std::filesystem::path& lock_file,
                                         const std::function<bool()>& stop);
 
 }  // namespace spool::steps

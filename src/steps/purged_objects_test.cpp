@@ -85,10 +85,14 @@ class Stuck : public ObjectStore {
   Result<void> copy(std::string_view, std::string_view) override { return no(); }
   Result<void> remove(std::string_view) override { return no(); }
   Result<void> remove_all(std::string_view prefix) override {
+    if (on_remove_all) on_remove_all(prefix);
     if (stuck.contains(std::string(prefix))) return no();
     return {};
   }
+  [[nodiscard]] std::optional<std::filesystem::path> lock_folder() const override { return lock_in; }
   std::set<std::string> stuck;
+  std::optional<std::filesystem::path> lock_in;
+  std::function<void(std::string_view prefix)> on_remove_all;
 
  private:
   static tl::unexpected<Error> no() { return fail(Code::kPermissionDenied, "not yours"); }
@@ -96,11 +100,12 @@ class Stuck : public ObjectStore {
 
 class Sweeping : public testing::Test {
  protected:
+  void SetUp() override { objects.lock_in = folder.path(); }
   void purge(int count) {
     for (int i = 0; i < count; ++i) store.jobs.push_back({Uuid::v7(), Uuid::v7(), "step", false});
   }
   Result<void> sweep(int most = 1 << 20) {
-    return sweep_purged(store, objects, folder.path() / "lock", [&] { return most-- <= 0; });
+    return sweep_purged(store, objects, [&] { return most-- <= 0; });
   }
   TemporaryFolder folder;
   Purged store;
@@ -122,10 +127,30 @@ TEST_F(Sweeping, EndsWhenItIsToldTo) {
   EXPECT_EQ(store.jobs.size(), 7u);
 }
 
+TEST_F(Sweeping, TheFolderOfItsLockIsMade) {
+  objects.lock_in = folder.path() / "never" / "written";
+  purge(1);
+  ASSERT_TRUE(sweep());
+  EXPECT_TRUE(store.jobs.empty());
+}
+
+TEST_F(Sweeping, WithoutLocksWhatAnotherOneHasSweptIsLeftAlone) {
+  objects.lock_in.reset();
+  purge(3);
+  const Uuid again = store.jobs[2].id;
+  objects.on_remove_all = [&](std::string_view prefix) {
+    EXPECT_EQ(prefix.find(again.text()), std::string_view::npos);
+    std::erase_if(store.jobs,
+                  [&](const PurgedJob& job) { return job.id == again; });  // its id may come again
+  };
+  ASSERT_TRUE(sweep());
+  EXPECT_TRUE(store.jobs.empty());
+}
+
 TEST_F(Sweeping, OneSweepsAtATime) {
   purge(1);
   {
-    const auto other = FileLock::try_lock(folder.path() / "lock");
+    const auto other = FileLock::try_lock(folder.path() / "sweep.lock");
     ASSERT_TRUE(other && *other);
     ASSERT_TRUE(sweep());
     EXPECT_EQ(store.jobs.size(), 1u);

@@ -38,6 +38,13 @@ Json transcode_schema() {
 
 }  // namespace
 
+Result<std::optional<FileLock>> PublishContext::lock() const {
+  const auto folder = objects->lock_folder();
+  if (!folder) return std::nullopt;
+  SPOOL_ASSIGN(FileLock lock, FileLock::lock(*folder / "publish.lock"));
+  return std::optional(std::move(lock));
+}
+
 std::string destination_of(const Json& args, const Uuid& root, const std::string& name) {
   if (args.contains("destination")) return args.at("destination").get<std::string>();
   return name.empty() ? fmt::format("jobs/{}", root.text()) : fmt::format("jobs/{}/{}", root.text(), name);

@@ -4,10 +4,11 @@
 // "jobs/ROOT/NAME" when that is not given.
 #pragma once
 
-#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "objects/object_store.h"
 #include "queue/kind.h"
 
@@ -16,7 +17,10 @@ namespace spool::steps {
 // What the phases that run in the manager need. In a sandboxed child: empty, those phases never run there.
 struct PublishContext {
   ObjectStore* objects = nullptr;
-  std::filesystem::path lock_file;  // held while playlists are written: several managers may share the folder
+
+  // Held while playlists are written in a store that several managers share. nullopt: the store has no locks,
+  // and what grows must not be called as what is final (docs/decisions/publishing_without_locks.md).
+  [[nodiscard]] Result<std::optional<FileLock>> lock() const;
 };
 
 [[nodiscard]] std::vector<Kind> transcode_kinds(const PublishContext& context);

@@ -78,6 +78,7 @@ Result<Assembled> gather(const Claim& claim, const PublishContext& context, bool
   SPOOL_ASSIGN(TranscodePlan plan, plan_from_json(claim.checkpoint));
   Assembled all{{*context.objects, destination_of(claim.args, claim.root, claim.name), std::move(plan)},
                 Json::array()};
+  if (!placed) SPOOL_TRY(all.presentation.look_around());
   for (const ChildResult& child : claim.children)
     if (made_part_of_ladder(child)) SPOOL_TRY(add(all.presentation, child, placed, all.notes));
   return all;
@@ -120,7 +121,7 @@ FanOut fan_out_to_mp4(const Presentation& presentation) {
 Result<Ending> assemble(const Claim& claim, const PublishContext& context) {
   SPOOL_ASSIGN(Assembled all, gather(claim, context, false));
   {
-    SPOOL_ASSIGN(const FileLock lock, FileLock::lock(context.lock_file));
+    SPOOL_ASSIGN(const auto lock, context.lock());
     SPOOL_TRY(all.presentation.write_final());
   }
   // The winners' outputs are in their places now; what the losers left goes with the rest.

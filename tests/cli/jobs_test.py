@@ -27,7 +27,7 @@ class Jobs(CliTest):
         self.assertEqual(job["args"]["speed"], "balanced")
         self.assertEqual(job["args"]["ladder"]["name"], "mobile")
         self.assertEqual(job["args"]["input"], "file:" + os.path.realpath(os.path.join(self.folder, "talk.mov")))
-        expected = {"name": "talk", "queue": "night", "priority": 3, "labels": {"room": "12"}, "tags": ["gpu"],
+        expected = {"name": "talk", "queue": "night", "priority": 3, "labels": {"room": "12"}, "tags": ["gpu", "sandbox"],
                     "most_attempts": 5, "timeout": 120, "owner": "me", "state": "available", "children": []}
         self.assertEqual({k: job[k] for k in expected}, expected)
 

@@ -1,4 +1,5 @@
 """spool worker, with commands of the operator's: whole pipelines, draining, what an attempt leaves."""
+import json
 import os
 import signal
 import subprocess
@@ -95,15 +96,51 @@ class Worker(CliTest):
         self.assertIn("attempt 1 after", drawn)
 
     def test_what_a_job_fans_out_to_is_worked_by_a_worker_of_its_queue_alone(self):
-        subprocess.run(["ffmpeg", "-y", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc=s=160x120:r=25:d=2", "-c:v", "libx264",
-                        "-preset", "ultrafast", "-pix_fmt", "yuv420p", "film.mp4"], cwd=self.folder, check=True)
+        self.make_film()
         id = self.submit("transcode", "-i", "film.mp4", f"ladder={LADDER}", "--queue", "media", "--tag", "big", "--priority", "3")
         self.spool("worker", "--until-idle", "--slots", "2", "--queue", "media", "--tag", "big")
         tree = self.spool("show", id, "--json").json
         self.assertEqual(tree["state"], "succeeded")
         self.assertTrue(tree["children"])
         for job in tree["children"]:
-            self.assertEqual((job["queue"], job["tags"], job["priority"]), ("media", ["big"], 3))
+            self.assertEqual((job["queue"], job["tags"], job["priority"]), ("media", ["big", "sandbox"], 3))
+
+    def make_film(self):
+        subprocess.run(["ffmpeg", "-y", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc=s=160x120:r=25:d=2", "-c:v", "libx264",
+                        "-preset", "ultrafast", "-pix_fmt", "yuv420p", "film.mp4"], cwd=self.folder, check=True)
+
+    def state(self, id):
+        return self.spool("show", id, "--json").json["state"]
+
+    def test_a_worker_without_a_sandbox_leaves_media_where_it_is_and_does_the_rest(self):
+        self.make_film()
+        media = self.submit("probe", "-i", "film.mp4")
+        command = self.submit("exec", "command=twice", "-i", "a.txt")
+        unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
+        worker = subprocess.Popen([*unshare, "sh", "-ec", 'mount --bind /dev/null "$(command -v bwrap)"; exec "$@"', "sh", SPOOL, "worker"],
+                                  cwd=self.folder, stderr=subprocess.PIPE, text=True, env=self.environment())
+        self.addCleanup(worker.kill)
+        self.wait_for(lambda: self.state(command) == "succeeded")
+        worker.send_signal(signal.SIGTERM)
+        self.assertIn("jobs that read media are left to other workers", worker.communicate(timeout=60)[1])
+        left = self.spool("show", media, "--json").json
+        self.assertEqual((left["state"], left["attempts"]), ("available", 0))
+        self.work()
+        self.assertEqual(self.state(media), "succeeded")
+
+    def test_files_of_the_machine_are_read_only_where_the_operator_lets_jobs_do_it(self):
+        self.make_film()
+        refused = self.submit("probe", "-i", "film.mp4", "--attempts", "1")
+        self.spool("worker", "--until-idle", SPOOL_LOCAL_FILES="0")
+        error = self.spool("show", refused, "--json").json["errors"][0]
+        self.assertIn("local_files = true under [worker]", json.dumps(error))
+        read = self.submit("probe", "-i", "film.mp4")
+        self.work()
+        self.assertEqual(self.state(read), "succeeded")
+
+    def test_objects_elsewhere_are_refused_in_words(self):
+        told = self.spool("worker", "--until-idle", "--objects", "gs://films", code=2).err
+        self.assertIn("gs://films: files are kept in a folder or in s3://BUCKET (--objects)", told)
 
     def test_a_failed_step_fails_its_pipeline_and_a_retry_keeps_what_was_done(self):
         self.write("p.yaml", PIPELINE.replace(", optional: true", ""))

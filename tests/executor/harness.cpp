@@ -13,8 +13,9 @@ namespace {
 constexpr auto kPatience = std::chrono::seconds(30);  // only a failing test waits so long
 }
 
-Result<UniqueFd> FolderFiles::open_input(const Claim&, std::string_view reference) {
+Result<OpenedInput> FolderFiles::open_input(const Claim&, std::string_view reference) {
   if (before_open) before_open();
+  if (remote) return OpenedInput(*remote);
   if (!reference.starts_with("file:")) return fail(Code::kNotFound, std::string(reference));
   return open_regular_file(reference.substr(5));
 }

@@ -20,12 +20,13 @@ namespace spool {
 class FolderFiles final : public AttemptFiles {
  public:
   explicit FolderFiles(std::filesystem::path folder) : folder_(std::move(folder)) {}
-  Result<UniqueFd> open_input(const Claim& claim, std::string_view reference) override;
+  Result<OpenedInput> open_input(const Claim& claim, std::string_view reference) override;
   Result<UniqueFd> create_output(const Claim& claim, std::string_view name) override;
   Result<void> commit_output(const Claim& claim, std::string_view name, int fd) override;
   void discard(const Claim& claim) override;
 
   std::function<void()> before_open;  // called on the thread that opens
+  std::optional<ByteSource> remote;   // what every reference opens then
   std::function<void(const Claim&)> on_discard;
 
  private:

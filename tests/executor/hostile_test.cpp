@@ -55,6 +55,12 @@ TEST_F(Hostile, NothingCanBeWritten) {
   EXPECT_EQ(tries("memfd"), "EPERM");
 }
 
+TEST_F(Hostile, WhoWantsToReadMoreThanMayBeReadAtOnceIsKilled) {
+  expect_violation(says(R"({"type":"read_input","input":1,"offset":0,"length":1000000000000})"),
+                   Code::kInvalidArgument, "length is not a whole number from 1 to 262144");
+  expect_alive();
+}
+
 TEST_F(Hostile, NothingElseCanBeSeenOrKilled) {
   ::setenv("SPOOL_SECRET", "x", 1);
   EXPECT_EQ(tries("kill"), "EPERM");

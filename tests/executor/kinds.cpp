@@ -66,6 +66,22 @@ Ending copy(Attempt& attempt) {
   return done({{"bytes", *n}});
 }
 
+// Reads at an offset, and says how many bytes it got; or opens inputs until it may not.
+Ending read_somewhere(Attempt& attempt) {
+  const Json& args = attempt.claim().args;
+  std::vector<ByteSource> open;
+  for (int i = 0; i < args.value("inputs", 1); ++i) {
+    auto input = attempt.open_input(args.at("from").get<std::string>());
+    if (!input) return Failed{input.error()};
+    if (!args.value("keep", false)) open.clear();
+    open.push_back(std::move(*input));
+  }
+  std::vector<std::byte> buffer(args.value("length", std::size_t{100}));
+  const auto n = open.back().read_at(args.at("offset").get<std::uint64_t>(), buffer);
+  if (!n) return RetryLater{n.error(), {}};
+  return done({{"bytes", *n}});
+}
+
 Ending write_too_much(Attempt& attempt) {
   auto fd = attempt.create_output("large");
   if (!fd) return Failed{fd.error()};
@@ -264,6 +280,7 @@ Kinds make() {
     sleep_forever();
   }));
   kinds.add(kind("copy", copy));
+  kinds.add(kind("read", read_somewhere));
   kinds.add(kind("write_too_much", write_too_much));
   kinds.add(kind("allocate", allocate_without_end));
   kinds.add(kind("refused_memory", [](Attempt&) -> Ending { throw std::bad_alloc(); }));

@@ -5,6 +5,7 @@
 
 #include "base/temporary_folder.h"
 #include "executors/inline_attempt.h"
+#include "objects/folder_store.h"
 #include "steps/attempt_files.h"
 #include "steps/steps.h"
 #include "store_sqlite/sqlite_store.h"
@@ -14,7 +15,7 @@
 namespace spool::test {
 namespace {
 
-using steps::FolderAttemptFiles;
+using steps::ObjectAttemptFiles;
 
 std::string text_of(ObjectStore& objects, const std::string& reference) {
   const auto bytes = objects.get(reference.substr(std::string_view("object:").size()), 1 << 20);
@@ -34,7 +35,7 @@ class SqliteWorker : public testing::Test {
   // Runs one worker until the job has ended.
   Job run(const Kinds& kinds, Uuid id, WorkerOptions options = quick()) {
     Worker worker(*store, kinds, std::move(options));
-    FolderAttemptFiles files(*objects, {{}, true});
+    ObjectAttemptFiles files(*objects, {{}, true});
     InlineExecutor executor(worker.events(), &files);
     worker.use(Placement::kInline, executor);
     const auto result = worker.run([&] {
@@ -47,7 +48,7 @@ class SqliteWorker : public testing::Test {
   }
   steps::StepsConfig config(const std::string& script) {
     steps::StepsConfig c;
-    c.publish = {objects.get(), folder.path() / "lock"};
+    c.publish = {objects.get()};
     c.exec.scratch = folder.path();
     CommandConfig command;
     command.command = {"sh", "-c", script};

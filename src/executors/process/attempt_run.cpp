@@ -57,8 +57,9 @@ void AttemptRun::begin(const std::optional<ProcessStats>& stats, Clock::time_poi
 }
 
 void AttemptRun::look(const std::optional<ProcessStats>& stats, Clock::time_point now) {
-  // While its manager owes it an answer it can do nothing.
-  if (question_open) message(now);
+  // While its manager owes it an answer it can do nothing. But reading alone is no progress.
+  if (question == Question::kOther) message(now);
+  if (question == Question::kRead) sign(now);
   if (!stats) return;
   const bool moved = !latest_ || stats->cpu_seconds > latest_->cpu_seconds ||
                      stats->bytes_read.value_or(0) > latest_->bytes_read.value_or(0) ||

@@ -20,6 +20,12 @@ namespace spool::process {
 
 using Clock = BootClock;
 
+// An input that is read by the manager. What was asked for is left in memory that the child can read.
+struct RemoteInput {
+  ByteSource source;  // by one thread at a time: one question is open
+  UniqueFd memory;
+};
+
 class AttemptRun {
  public:
   AttemptRun(std::shared_ptr<const Claim> claim, const Kind& kind, Clock::time_point now);
@@ -33,12 +39,16 @@ class AttemptRun {
   // What is to be told to the worker now, if anything is; reports are merged, the latest wins.
   [[nodiscard]] std::optional<ProgressReport> report_due(Clock::time_point now, bool at_once = false);
   // Its one question that is not answered yet: file work in another thread.
-  bool question_open = false;
-  std::map<std::string, UniqueFd, std::less<>> outputs;  // created, not committed
+  enum class Question { kNone, kRead, kOther };
+  Question question = Question::kNone;
+  std::map<std::string, UniqueFd, std::less<>> outputs;      // created, not committed
+  std::map<int, std::shared_ptr<const RemoteInput>> inputs;  // that are no local files, by number
+  int last_input = 0;
 
   // --- what the watchdog knows
   void begin(const std::optional<ProcessStats>& stats, Clock::time_point now);  // its child was ready
   void message(Clock::time_point now) { last_sign_ = last_message_ = now; }     // it spoke, or was answered
+  void sign(Clock::time_point now) { last_sign_ = now; }                        // it reads
   void look(const std::optional<ProcessStats>& stats, Clock::time_point now);
   // What is wrong with it now: past its timeout, stalled, busy without progress, or too much CPU time. Once.
   [[nodiscard]] std::optional<StopReason> overdue(const Limits& limits, Clock::time_point now);

@@ -1,8 +1,10 @@
 #include "executors/process/child_attempt.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "executors/process/clean_text.h"
 
@@ -45,18 +47,69 @@ void ChildAttempt::log(std::string_view line) {
 
 void ChildAttempt::answer(Reply reply, UniqueFd descriptor) {
   const std::lock_guard lock(mutex_);
-  answer_.emplace(std::move(reply), std::move(descriptor));
+  answer_ = Answer{std::move(reply), std::move(descriptor)};
   answered_.notify_one();
 }
 
-Result<UniqueFd> ChildAttempt::ask(const FromChild& question) {
+Result<ChildAttempt::Answer> ChildAttempt::ask(const FromChild& question) {
   SPOOL_TRY(channel_.send_blocking(question));
   std::unique_lock lock(mutex_);
   answered_.wait(lock, [&] { return answer_.has_value(); });
-  auto [reply, descriptor] = std::move(*answer_);
+  Answer answer = std::move(*answer_);
   answer_.reset();
-  if (reply.error) return fail(std::move(*reply.error));
-  return std::move(descriptor);
+  if (answer.reply.error) return fail(std::move(*answer.reply.error));
+  return answer;
+}
+
+// An input that the manager reads: what it read last is in `memory`.
+class ChildAttempt::RemoteSource {
+ public:
+  RemoteSource(ChildAttempt& attempt, int input, UniqueFd memory)
+      : attempt_(attempt), input_(input), memory_(std::move(memory)) {}
+  RemoteSource(const RemoteSource&) = delete;
+  RemoteSource& operator=(const RemoteSource&) = delete;
+  ~RemoteSource() { (void)attempt_.channel_.send_blocking(CloseInput{input_}); }
+
+  Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) {
+    std::size_t done = 0;
+    while (done < into.size()) {
+      const std::uint64_t at = offset + done;
+      if (at < begin_ || at >= begin_ + bytes_) SPOOL_TRY(read_on_from(at));
+      if (bytes_ == 0) break;
+      const std::uint64_t inside = at - begin_;
+      const std::size_t most = std::min<std::uint64_t>(into.size() - done, bytes_ - inside);
+      const ssize_t n = pread(memory_.get(), into.data() + done, most, static_cast<off_t>(inside));
+      if (n <= 0) return fail_errno(n == 0 ? EIO : errno, "what the manager has read");
+      done += static_cast<std::size_t>(n);
+    }
+    return done;
+  }
+
+ private:
+  Result<void> read_on_from(std::uint64_t offset) {
+    bytes_ = 0;
+    SPOOL_ASSIGN(const Answer answer, attempt_.ask(ReadInput{input_, static_cast<std::int64_t>(offset),
+                                                             static_cast<int>(kMostReadBytes)}));
+    begin_ = offset;
+    bytes_ = static_cast<std::uint64_t>(answer.reply.bytes);
+    return {};
+  }
+
+  ChildAttempt& attempt_;
+  const int input_;
+  const UniqueFd memory_;
+  std::uint64_t begin_ = 0, bytes_ = 0;
+};
+
+Result<ByteSource> ChildAttempt::source_of(Answer opened, const std::string& reference) {
+  if (opened.reply.input == 0) return file_source(std::move(opened.descriptor), reference);
+  ByteSource source;
+  source.size = static_cast<std::uint64_t>(opened.reply.size);
+  source.name = reference;
+  source.read_at =
+      [remote = std::make_shared<RemoteSource>(*this, opened.reply.input, std::move(opened.descriptor))](
+          std::uint64_t offset, std::span<std::byte> into) { return remote->read_at(offset, into); };
+  return source;
 }
 
 // A step that only reads for a long time (a survey of a large film) has nothing else to say.
@@ -68,8 +121,8 @@ void ChildAttempt::read_on() {
 }
 
 Result<ByteSource> ChildAttempt::open_input(std::string_view reference) {
-  SPOOL_ASSIGN(UniqueFd fd, ask(OpenInput{std::string(reference)}));
-  SPOOL_ASSIGN(ByteSource source, file_source(std::move(fd), std::string(reference)));
+  SPOOL_ASSIGN(Answer opened, ask(OpenInput{std::string(reference)}));
+  SPOOL_ASSIGN(ByteSource source, source_of(std::move(opened), std::string(reference)));
   source.read_at = [this, read = std::move(source.read_at), left = kMostPasses * source.size](
                        std::uint64_t offset, std::span<std::byte> into) mutable {
     auto n = read(offset, into);
@@ -83,7 +136,8 @@ Result<ByteSource> ChildAttempt::open_input(std::string_view reference) {
 }
 
 Result<UniqueFd> ChildAttempt::create_output(std::string_view name) {
-  return ask(CreateOutput{std::string(name)});
+  SPOOL_ASSIGN(Answer created, ask(CreateOutput{std::string(name)}));
+  return std::move(created.descriptor);
 }
 
 Result<void> ChildAttempt::commit_output(std::string_view name, UniqueFd fd) {

@@ -32,8 +32,14 @@ class ChildAttempt final : public Attempt {
   void request_stop() { stop_.request_stop(); }
 
  private:
+  class RemoteSource;
+  struct Answer {
+    Reply reply;
+    UniqueFd descriptor;
+  };
   // Sends, and waits for the answer.
-  Result<UniqueFd> ask(const FromChild& question);
+  Result<Answer> ask(const FromChild& question);
+  Result<ByteSource> source_of(Answer opened, const std::string& reference);
   void read_on();
 
   ChildChannel& channel_;
@@ -41,7 +47,7 @@ class ChildAttempt final : public Attempt {
   std::stop_source stop_;
   std::mutex mutex_;
   std::condition_variable answered_;
-  std::optional<std::pair<Reply, UniqueFd>> answer_;
+  std::optional<Answer> answer_;
   std::optional<BootClock::time_point> last_progress_;
   BootClock::time_point told_of_reading_ = BootClock::now();
 };

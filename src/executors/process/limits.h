@@ -37,7 +37,9 @@ inline constexpr std::size_t kMostReferenceBytes = 8192;
 inline constexpr std::size_t kMostTextBytes = 4096;    // an error's message, a log line
 inline constexpr std::size_t kMostDetailBytes = 4096;  // the detail of a progress message
 inline constexpr std::size_t kMostOpenOutputs = 64;
-inline constexpr std::size_t kMostNeeds = 4096;  // of one child of a fan-out
+inline constexpr std::size_t kMostOpenInputs = 64;         // that are no local files
+inline constexpr std::int64_t kMostReadBytes = 256 << 10;  // of such an input, at once
+inline constexpr std::size_t kMostNeeds = 4096;            // of one child of a fan-out
 inline constexpr std::size_t kMostTags = 64;
 inline constexpr std::size_t kMostChildren = 100'000;  // of a fan-out, whatever its kind's rule allows
 

@@ -11,7 +11,6 @@
 #include "executors/process/broker.h"
 #include "executors/process/child_pool.h"
 #include "executors/process/event_loop.h"
-#include "executors/process/file_threads.h"
 #include "executors/process/memory_cgroup.h"
 #include "executors/process/sandbox.h"
 
@@ -27,7 +26,7 @@ constexpr Clock::duration kSparePause = std::chrono::seconds(1);  // after a spa
 constexpr Clock::duration kLongestSparePause = std::chrono::minutes(1);
 constexpr int kMostFailedStarts = 20;  // one behind the other: then it is no passing trouble
 constexpr auto kSweepEvery = std::chrono::seconds(10);
-constexpr int kFileThreads = 2;
+constexpr std::size_t kMostFileThreads = 64;  // each child waits for one at most
 
 std::string first_line(const std::string& text) {
   return printable(text.substr(0, text.find('\n')), 400);
@@ -45,7 +44,7 @@ class ProcessExecutor::Core final : public ChildListener {
       return;
     }
     loop_ = std::move(*loop);
-    files_ = std::make_unique<Broker>(*loop_, files, kFileThreads);
+    files_ = std::make_unique<Broker>(*loop_, files, kMostFileThreads);
     thread_ = std::thread([this] { run(); });
   }
 
@@ -223,7 +222,7 @@ class ProcessExecutor::Core final : public ChildListener {
     if (const auto report = run->report_due(Clock::now(), true)) events_.report(*run->claim(), *report);
     end(*run->claim(), std::move(ending), run->usage(said), slot.child->log().text());
     slot.child->log().clear();
-    if (run->question_open) unanswered_[slot.serial] = {run->claim(), false};
+    if (run->question != AttemptRun::Question::kNone) unanswered_[slot.serial] = {run->claim(), false};
   }
 
   void end(const Claim& claim, Ending ending, const Usage& usage, std::string log) const {
@@ -267,7 +266,15 @@ class ProcessExecutor::Core final : public ChildListener {
     if (const auto* ready = std::get_if<Ready>(&message)) return on_ready(*slot, *ready);
     if (!slot->ready || !slot->run)
       return on_violation(child, {Code::kInvalidArgument, "it spoke while it had no job", 0});
-    slot->run->message(Clock::now());
+    if (const auto* close = std::get_if<CloseInput>(&message)) {
+      slot->run->inputs.erase(close->input);
+      return;
+    }
+    const bool reads = std::holds_alternative<ReadInput>(message);
+    if (reads)
+      slot->run->sign(Clock::now());
+    else
+      slot->run->message(Clock::now());
     if (auto* ended = std::get_if<Ended>(&message)) return on_ended(*slot, std::move(*ended));
     if (auto* progress = std::get_if<Progress>(&message))
       slot->run->on_progress(progress->fraction, std::move(progress->detail));
@@ -275,24 +282,26 @@ class ProcessExecutor::Core final : public ChildListener {
       slot->run->on_checkpoint(std::move(checkpoint->value));
     else if (const auto* log = std::get_if<LogLine>(&message))
       child.log().append(log->line + "\n");
-    else if (slot->run->question_open)
+    else if (slot->run->question != AttemptRun::Question::kNone)
       return on_violation(child, {Code::kInvalidArgument, "it asked again before it was answered", 0});
     else
-      ask(*slot, message);
+      ask(*slot, message, reads ? AttemptRun::Question::kRead : AttemptRun::Question::kOther);
     if (const auto report = slot->run->report_due(Clock::now())) events_.report(*slot->run->claim(), *report);
   }
 
-  void ask(Slot& slot, const FromChild& question) {
+  void ask(Slot& slot, const FromChild& question, AttemptRun::Question sort) {
     const std::uint64_t serial = slot.serial;
-    slot.run->question_open = true;
+    slot.run->question = sort;
     files_->ask(*slot.run, question, [this, serial](Broker::Answer answer) {
       Slot* asker = pool_.find_attempt(serial);
       if (const auto late = unanswered_.extract(serial); !late.empty() && late.mapped().discard)
         files_->discard(late.mapped().claim);
       if (asker == nullptr) return;
-      asker->run->question_open = false;
+      if (std::exchange(asker->run->question, AttemptRun::Question::kNone) == AttemptRun::Question::kRead)
+        asker->run->sign(Clock::now());
+      else
+        asker->run->message(Clock::now());
       if (asker->retired) return;
-      asker->run->message(Clock::now());
       UniqueFd descriptor = answer.deliver(*asker->run);
       asker->child->send(answer.reply, std::move(descriptor));
     });
@@ -311,7 +320,7 @@ class ProcessExecutor::Core final : public ChildListener {
 
   void on_ended(Slot& slot, Ended ended) {
     AttemptRun& run = *slot.run;
-    if (run.question_open)
+    if (run.question != AttemptRun::Question::kNone)
       return on_violation(*slot.child, {Code::kInvalidArgument, "it ended before it was answered", 0});
     if (auto allowed = check_ending(ended.ending, *run.claim(), run.kind()); !allowed)
       return on_violation(*slot.child, std::move(allowed).error());

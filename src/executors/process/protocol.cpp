@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <cstdint>
 #include <set>
 
@@ -19,6 +20,10 @@ constexpr std::array<std::string_view, 5> kReasons{"cancelled", "timed_out", "st
 struct Encode {
   Json operator()(const Ready& m) const { return {{"type", "ready"}, {"version", m.version}}; }
   Json operator()(const OpenInput& m) const { return {{"type", "open_input"}, {"reference", m.reference}}; }
+  Json operator()(const ReadInput& m) const {
+    return {{"type", "read_input"}, {"input", m.input}, {"offset", m.offset}, {"length", m.length}};
+  }
+  Json operator()(const CloseInput& m) const { return {{"type", "close_input"}, {"input", m.input}}; }
   Json operator()(const CreateOutput& m) const { return {{"type", "create_output"}, {"name", m.name}}; }
   Json operator()(const CommitOutput& m) const { return {{"type", "commit_output"}, {"name", m.name}}; }
   Json operator()(const Progress& m) const {
@@ -36,6 +41,8 @@ struct Encode {
   Json operator()(const Reply& m) const {
     Json value{{"type", "reply"}, {"descriptor", m.descriptor}};
     if (m.error) value["error"] = to_json(*m.error);
+    if (m.input != 0) value.update({{"input", m.input}, {"size", m.size}});
+    if (m.bytes != 0) value["bytes"] = m.bytes;
     return value;
   }
 };
@@ -50,6 +57,20 @@ Result<FromChild> ended_from(Fields& fields) {
     SPOOL_ASSIGN(message.usage, usage_from_json(*usage));
   }
   return message;
+}
+
+std::int64_t required(Fields& fields, const char* key, std::int64_t least, std::int64_t most) {
+  fields.find(key, true);
+  return fields.integer(key, least, most, least);
+}
+
+int input_from(Fields& fields) {
+  return static_cast<int>(required(fields, "input", 1, INT_MAX));
+}
+
+ReadInput read_input_from(Fields& fields) {
+  return {input_from(fields), required(fields, "offset", 0, INT64_MAX),
+          static_cast<int>(required(fields, "length", 1, kMostReadBytes))};
 }
 
 Result<FromManager> run_from(Fields& fields) {
@@ -121,6 +142,10 @@ Result<FromChild> decode_from_child(std::string_view text) {
     message = Ready{static_cast<int>(fields.integer("version", 0, 1 << 20, 0))};
   else if (type == "open_input")
     message = OpenInput{fields.text("reference", kMostReferenceBytes, true)};
+  else if (type == "read_input")
+    message = read_input_from(fields);
+  else if (type == "close_input")
+    message = CloseInput{input_from(fields)};
   else if (type == "create_output")
     message = CreateOutput{fields.text("name", kMostNameBytes, true)};
   else if (type == "commit_output")
@@ -151,6 +176,9 @@ Result<FromManager> decode_from_manager(std::string_view text) {
   } else if (type == "reply") {
     Reply reply;
     reply.descriptor = fields.flag("descriptor", false);
+    reply.input = static_cast<int>(fields.integer("input", 0, INT_MAX, 0));
+    reply.size = fields.integer("size", 0, INT64_MAX, 0);
+    reply.bytes = static_cast<int>(fields.integer("bytes", 0, kMostReadBytes, 0));
     if (const Json* error = fields.find("error")) reply.error = fields.take(error_from_json(*error));
     message = std::move(reply);
   } else {

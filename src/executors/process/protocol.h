@@ -18,7 +18,7 @@
 
 namespace spool::process {
 
-inline constexpr int kProtocolVersion = 1;
+inline constexpr int kProtocolVersion = 2;
 
 // Child to manager.
 struct Ready {
@@ -26,6 +26,14 @@ struct Ready {
 };
 struct OpenInput {  // answered by a Reply, with a descriptor to read
   std::string reference;
+};
+struct ReadInput {  // of an input that is no local file; answered by a Reply
+  int input = 0;
+  std::int64_t offset = 0;
+  int length = 0;
+};
+struct CloseInput {  // no answer
+  int input = 0;
 };
 struct CreateOutput {  // answered by a Reply, with a descriptor to write and read
   std::string name;
@@ -47,8 +55,8 @@ struct Ended {
   Ending ending;
   Usage usage;  // as the child sees itself; used where the manager cannot look
 };
-using FromChild =
-    std::variant<Ready, OpenInput, CreateOutput, CommitOutput, Progress, Checkpoint, LogLine, Ended>;
+using FromChild = std::variant<Ready, OpenInput, ReadInput, CloseInput, CreateOutput, CommitOutput, Progress,
+                               Checkpoint, LogLine, Ended>;
 
 // Manager to child.
 struct Run {
@@ -60,6 +68,11 @@ struct Stop {
 struct Reply {
   std::optional<Error> error;
   bool descriptor = false;  // one travels beside
+  // Of an input that is no local file: its number and its size. The descriptor is then of memory in which the
+  // answers to ReadInput are found, from its begin.
+  int input = 0;
+  std::int64_t size = 0;
+  int bytes = 0;  // that were read; 0 only at the end
 };
 using FromManager = std::variant<Run, Stop, Reply>;
 

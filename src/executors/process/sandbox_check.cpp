@@ -52,7 +52,7 @@ SandboxFinding memory() {
 SandboxFinding verdict(const SandboxOptions& options) {
   const auto sandbox = Sandbox::find(options);
   if (sandbox) return {"sandbox", true, true, "media jobs run in a sandbox", ""};
-  return {"sandbox", false, true, sandbox.error().message + "; media jobs are refused",
+  return {"sandbox", false, true, sandbox.error().message + "; jobs that read media are not run",
           "what is said above; or --unsafe-no-sandbox, for files that you trust"};
 }
 
