@@ -198,6 +198,17 @@ TEST_P(StoreContract, AClaimTellsItsTimeoutAndWhatIsLeftUntilTheDeadline) {
   EXPECT_GT(*claimed.until_deadline, seconds(25));
 }
 
+TEST_P(StoreContract, WithoutADeadlineThereIsNothingToBeLate) {
+  NewJob in_a_tree = new_job("a");
+  in_a_tree.unique_key = "k";
+  insert(new_job("a"));
+  insert(in_a_tree);
+  for (const Claim& claimed : claim(2)) {
+    EXPECT_EQ(claimed.until_deadline, std::nullopt);
+    EXPECT_EQ(claimed.timeout, std::nullopt);
+  }
+}
+
 TEST_P(StoreContract, ADeadlineAloneIsNoTimeout) {
   NewJob job = new_job("a");
   job.deadline = seconds(100);

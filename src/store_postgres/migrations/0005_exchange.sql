@@ -390,7 +390,8 @@ BEGIN
         FROM (
           SELECT p.at, 1 AS what, j.seq AS n, j.id AS job, up.id AS parent, coalesce(top.id, j.id) AS root, run.token,
             j.kind, j.name, j.owner, coalesce(l.phase, '') AS phase, j.args, k.value AS extra, run.attempt,
-            j.most_attempts, p.slots, j.timeout, greatest(coalesce(l.deadline, j.deadline) - now, 0) AS until_deadline,
+            j.most_attempts, p.slots, j.timeout, CASE WHEN coalesce(l.deadline, j.deadline) IS NOT NULL
+              THEN greatest(coalesce(l.deadline, j.deadline) - now, 0) END AS until_deadline,
             j.unchecked
           FROM p JOIN run ON run.seq = p.seq JOIN spool.job j ON j.seq = p.seq
             LEFT JOIN spool.life l ON NOT p.plain AND l.seq = p.seq

@@ -343,7 +343,7 @@ BEGIN
       SELECT 1 FROM spool.subtree(root.seq) t LEFT JOIN spool.running r ON r.seq = t.seq LEFT JOIN spool.life l ON l.seq = t.seq
         LEFT JOIN spool.outcome o ON o.seq = t.seq AND NOT o.superseded
       WHERE r.seq IS NOT NULL OR l.attempts > 0 OR l.rescues > 0 OR l.phase <> '' OR o.attempt > 0);
-    CONTINUE WHEN (spool.load(root.seq)).state >= 4;
+    -- It may have ended with one that it needs.
     PERFORM spool.propagate(spool.stop_tree(root.seq, 1, 'its queue was cleared', now), now);
     cleared := cleared + 1;
   END LOOP;
