@@ -86,7 +86,7 @@ class Workers(Fleet):
             go = os.open(os.path.join(self.folder, "go"), os.O_WRONLY)
             seen, = self.spool("workers", "--json").json["workers"]
             self.assertEqual(set(seen), set("id host pid version slots slots_taken tags lease expires running".split()))
-            self.assertEqual((seen["pid"], seen["slots"], seen["slots_taken"], seen["tags"]), (worker.pid, 2, 1, ["gpu"]))
+            self.assertEqual((seen["pid"], seen["slots"], seen["slots_taken"], seen["tags"]), (worker.pid, 2, 1, ["gpu", "sandbox"]))
             running, = seen["running"]
             self.assertEqual((running["id"], running["kind"], running["name"], running["slots"]), (job, "exec", "slow", 1))
             self.assertIn(f":{worker.pid}  ", self.spool("workers").out)

@@ -62,13 +62,18 @@ class Service:
             server.wait()
 
 
+def end_once(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would end the clearing up
+    sys.exit(0)
+
+
 def run_until_told(make, place=None):
     """Starts make(folder), prints how to use it as a line of JSON, and waits for SIGTERM, Ctrl-C or the parent's end."""
     parent = os.getppid()
     die_with_parent(signal.SIGTERM)
     if os.getppid() != parent:
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, end_once)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="spool-service-", dir=place))
     service = None
     try:
