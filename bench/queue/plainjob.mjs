@@ -34,3 +34,4 @@ console.log(
     cpu_us_per_job: Number(((used.user + used.system) / done).toFixed(2)),
   }),
 );
+process.exit(0); // its worker's timers would keep the process now and then
