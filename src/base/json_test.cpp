@@ -41,5 +41,22 @@ TEST(JsonText, WithAHundredThousandObjectsTakesLinearTime) {
   EXPECT_EQ(parse_json(text).value().size(), 100'000u);
 }
 
+TEST(JsonNumber, ThatIsNoWholeNumberOrTooLargeIsRefusedInsteadOfCutOff) {
+  EXPECT_EQ(read_value<int>(Json(-7)), -7);
+  EXPECT_EQ(read_value<std::uint8_t>(Json(255)), 255);
+  EXPECT_EQ(read_value<std::int64_t>(Json(INT64_MIN)), INT64_MIN);
+  EXPECT_EQ(read_value<std::uint64_t>(Json(UINT64_MAX)), UINT64_MAX);
+  EXPECT_EQ(read_value<double>(Json(1e30)), 1e30);
+  EXPECT_EQ(read_value<std::vector<int>>(Json{1, 2}), (std::vector{1, 2}));
+  EXPECT_THROW((void)read_value<int>(Json(1e30)), Json::exception);
+  EXPECT_THROW((void)read_value<int>(Json(1.5)), Json::exception);
+  EXPECT_THROW((void)read_value<int>(Json(true)), Json::exception);
+  EXPECT_THROW((void)read_value<int>(Json(std::int64_t{1} << 31)), Json::exception);
+  EXPECT_THROW((void)read_value<unsigned>(Json(-1)), Json::exception);
+  EXPECT_THROW((void)read_value<std::int64_t>(Json(UINT64_MAX)), Json::exception);
+  EXPECT_THROW((void)read_value<std::vector<int>>(Json{1, 1e30}), Json::exception);
+  EXPECT_THROW((void)read_value<std::vector<int>>(Json(1)), Json::exception);
+}
+
 }  // namespace
 }  // namespace spool

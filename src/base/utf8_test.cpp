@@ -34,5 +34,21 @@ TEST(Utf8, WhatIsNoCharacterIsReplacedByteByByte) {
   EXPECT_EQ(to_utf8_text("plain \xc3\xa9"), "plain \xc3\xa9");
 }
 
+TEST(CleanText, IsOneLineCutBetweenCharactersAndWithoutControlCharactersOfAnyKind) {
+  EXPECT_EQ(clean_text("Grüße"), "Grüße");
+  EXPECT_EQ(clean_text("a\xff"
+                       "b\xc3"),
+            "a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD");
+  EXPECT_EQ(clean_text("\xed\xa0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");  // a surrogate
+  EXPECT_EQ(clean_text("one\ntwo\x1b\t\x7f"), "one two   ");
+  EXPECT_EQ(clean_text(std::string_view("a\0b", 3)), "a b");
+  EXPECT_EQ(clean_text("a\xC2\x9B"
+                       "2Jb\xC2\xA0"),
+            "a 2Jb\xC2\xA0");
+  EXPECT_EQ(clean_text("üü", 3), "ü");
+  EXPECT_EQ(clean_text("\xFF\xFF", 4), "\xEF\xBF\xBD");
+}
+
 }  // namespace
 }  // namespace spool

@@ -193,22 +193,22 @@ Json to_json(const Picture& p) {
 
 Picture picture_from_json(const Json& j) {
   Picture p;
-  p.stream = j.at("stream").get<int>();
+  p.stream = read_value<int>(j.at("stream"));
   p.codec = j.at("codec").get<std::string>();
-  p.width = j.at("width").get<int>();
-  p.height = j.at("height").get<int>();
-  p.sample_aspect = {j.at("sample_aspect").at(0).get<std::int64_t>(),
-                     j.at("sample_aspect").at(1).get<std::int64_t>()};
-  p.rotation = j.at("rotation").get<int>();
+  p.width = read_value<int>(j.at("width"));
+  p.height = read_value<int>(j.at("height"));
+  p.sample_aspect = {read_value<std::int64_t>(j.at("sample_aspect").at(0)),
+                     read_value<std::int64_t>(j.at("sample_aspect").at(1))};
+  p.rotation = read_value<int>(j.at("rotation"));
   p.mirrored = j.at("mirrored").get<bool>();
   p.interlaced = j.at("interlaced").get<bool>();
   p.format = j.at("format").get<std::string>();
-  p.primaries = j.at("primaries").get<int>();
-  p.transfer = j.at("transfer").get<int>();
-  p.matrix = j.at("matrix").get<int>();
+  p.primaries = read_value<int>(j.at("primaries"));
+  p.transfer = read_value<int>(j.at("transfer"));
+  p.matrix = read_value<int>(j.at("matrix"));
   p.full_range = j.at("full_range").get<bool>();
   p.peak_nits = j.at("peak_nits").get<double>();
-  p.delay = j.at("delay").get<int>();
+  p.delay = read_value<int>(j.at("delay"));
   return p;
 }
 

@@ -14,7 +14,7 @@ Json to_json(Ratio ratio) {
   return {ratio.num, ratio.den};
 }
 Ratio ratio_from(const Json& j) {
-  return {j.at(0).get<std::int64_t>(), j.at(1).get<std::int64_t>()};
+  return {read_value<std::int64_t>(j.at(0)), read_value<std::int64_t>(j.at(1))};
 }
 
 Json to_json(const SourceClock& c) {
@@ -24,11 +24,11 @@ Json to_json(const SourceClock& c) {
 SourceClock clock_from(const Json& j) {
   SourceClock c;
   c.time_base = ratio_from(j.at("time_base"));
-  j.at("zero").get_to(c.zero);
-  j.at("timescale").get_to(c.timescale);
-  j.at("frame_ticks").get_to(c.frame_ticks);
-  j.at("origin").get_to(c.origin);
-  j.at("jumps").get_to(c.jumps);
+  read_value(j.at("zero"), c.zero);
+  read_value(j.at("timescale"), c.timescale);
+  read_value(j.at("frame_ticks"), c.frame_ticks);
+  read_value(j.at("origin"), c.origin);
+  read_value(j.at("jumps"), c.jumps);
   return c;
 }
 
@@ -41,12 +41,13 @@ Json to_json(const Keyframe& k) {
 }
 Keyframe keyframe_from(const Json& j) {
   Keyframe k;
-  j.at("pts").get_to(k.pts);
-  j.at("dts").get_to(k.dts);
-  j.at("position").get_to(k.position);
+  read_value(j.at("pts"), k.pts);
+  read_value(j.at("dts"), k.dts);
+  read_value(j.at("position"), k.position);
   const Json& clock = j.at("clock");
-  k.clock = {clock.at(0).get<std::int64_t>(), clock.at(1).get<std::int64_t>(), clock.at(2).get<int>() != 0};
-  j.at("open").get_to(k.open);
+  k.clock = {read_value<std::int64_t>(clock.at(0)), read_value<std::int64_t>(clock.at(1)),
+             read_value<int>(clock.at(2)) != 0};
+  read_value(j.at("open"), k.open);
   return k;
 }
 
@@ -60,7 +61,11 @@ Json differences(const std::vector<std::int64_t>& times, std::int64_t from) {
 }
 std::vector<std::int64_t> times_from(const Json& list, std::int64_t from) {
   std::vector<std::int64_t> times;
-  for (const Json& step : list) times.push_back(from += step.get<std::int64_t>());
+  for (const Json& step : list) {
+    if (__builtin_add_overflow(from, read_value<std::int64_t>(step), &from))
+      throw Json::out_of_range::create(406, "a time is too large", &step);
+    times.push_back(from);
+  }
   return times;
 }
 
@@ -83,19 +88,20 @@ Json to_json(const Chunk& c) {
 }
 Chunk chunk_from(const Json& j) {
   Chunk c;
-  j.at("index").get_to(c.index);
-  j.at("rungs").get_to(c.rungs);
-  j.at("begin").get_to(c.begin);
-  j.at("end").get_to(c.end);
-  j.at("frames").get_to(c.frames);
+  read_value(j.at("index"), c.index);
+  read_value(j.at("rungs"), c.rungs);
+  read_value(j.at("begin"), c.begin);
+  read_value(j.at("end"), c.end);
+  read_value(j.at("frames"), c.frames);
   c.pts = times_from(j.at("pts"), c.begin);
-  j.at("preroll").get_to(c.preroll);
+  read_value(j.at("preroll"), c.preroll);
   if (!j.at("seek").is_null()) c.seek = keyframe_from(j.at("seek"));
-  j.at("first_segment").get_to(c.first_segment);
-  j.at("first_fragment").get_to(c.first_fragment);
-  j.at("alone").get_to(c.alone);
+  read_value(j.at("first_segment"), c.first_segment);
+  read_value(j.at("first_fragment"), c.first_fragment);
+  read_value(j.at("alone"), c.alone);
   for (const Json& s : j.at("segments")) {
-    PlannedSegment segment{s.at("pts").get<std::int64_t>(), s.at("duration").get<std::int64_t>(), {}};
+    PlannedSegment segment{
+        read_value<std::int64_t>(s.at("pts")), read_value<std::int64_t>(s.at("duration")), {}};
     segment.idr = times_from(s.at("idr"), segment.pts);
     c.segments.push_back(std::move(segment));
   }
@@ -105,12 +111,12 @@ Chunk chunk_from(const Json& j) {
 Film film_from(const Json& j) {
   Film film;
   film.picture = picture_from_json(j.at("picture"));
-  j.at("format").get_to(film.format);
+  read_value(j.at("format"), film.format);
   film.clock = clock_from(j.at("clock"));
   film.rate = ratio_from(j.at("rate"));
   film.highest_rate = ratio_from(j.at("highest_rate"));
   film.speed = j.at("speed").get<std::string>() == "balanced" ? Speed::kBalanced : Speed::kFast;
-  j.at("decode_shift").get_to(film.decode_shift);
+  read_value(j.at("decode_shift"), film.decode_shift);
   return film;
 }
 
@@ -162,7 +168,8 @@ Result<Film> film_from_json(const Json& document) try {
   Film film = film_from(document);
   for (const Json& item : document.at("rungs")) {
     SPOOL_ASSIGN(Rung rung, rung_from_json(item.at("rung"), film.rungs.size()));
-    film.rungs.push_back({std::move(rung), {item.at("width").get<int>(), item.at("height").get<int>()}});
+    film.rungs.push_back(
+        {std::move(rung), {read_value<int>(item.at("width")), read_value<int>(item.at("height"))}});
   }
   return film;
 } catch (const Json::exception& e) {
@@ -193,15 +200,15 @@ Json to_json(const RemuxTask& task) {
 
 Result<RemuxTask> remux_task_from_json(const Json& document) try {
   RemuxTask task;
-  document.at("stream").get_to(task.stream);
+  read_value(document.at("stream"), task.stream);
   task.clock = clock_from(document.at("clock"));
   task.borders = times_from(document.at("borders"), 0);
-  document.at("end").get_to(task.end);
-  document.at("shift").get_to(task.shift);
-  document.at("seek").get_to(task.seek);
-  document.at("first_segment").get_to(task.first_segment);
-  document.at("first_fragment").get_to(task.first_fragment);
-  document.at("language").get_to(task.language);
+  read_value(document.at("end"), task.end);
+  read_value(document.at("shift"), task.shift);
+  read_value(document.at("seek"), task.seek);
+  read_value(document.at("first_segment"), task.first_segment);
+  read_value(document.at("first_fragment"), task.first_fragment);
+  read_value(document.at("language"), task.language);
   if (!makes_sense(task.clock) || task.borders.empty() || task.end <= task.borders.back() ||
       !std::ranges::is_sorted(task.borders) || task.shift < 0 || task.first_segment < 0 ||
       task.first_fragment == 0)

@@ -9,6 +9,7 @@
 #include "av/input.h"
 #include "av/log.h"
 #include "av/rational.h"
+#include "base/utf8.h"
 #include "media/loudness.h"
 #include "media/packet_survey.h"
 #include "media/picture.h"
@@ -104,7 +105,7 @@ void warn_of_streams(const AVFormatContext& format, const Pass& pass, std::optio
   if (!video && !audio) warnings.push_back("there is neither video nor audio");
   for (std::size_t i = 0; i < pass.surveys.size(); ++i) {
     const AVStream& stream = *format.streams[i];
-    const char* type = av_get_media_type_string(stream.codecpar->codec_type);
+    const std::string_view type = type_name(stream);
     const bool plays = stream.codecpar->codec_type == AVMEDIA_TYPE_VIDEO ||
                        stream.codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
     if (pass.whole && plays && pass.surveys[i].packets() == 0)

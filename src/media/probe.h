@@ -33,7 +33,4 @@ struct ProbeOptions {
 // warnings say so.
 [[nodiscard]] Result<Json> probe(const ByteSource& source, const ProbeOptions& options, std::stop_token stop);
 
-// Valid UTF-8 without control characters, at most `most` bytes. Pure.
-[[nodiscard]] std::string clean_text(std::string_view text, std::size_t most = 500);
-
 }  // namespace spool::media

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "av/rational.h"
+#include "base/utf8.h"
 #include "media/picture.h"
 #include "media/probe.h"
 
@@ -179,14 +180,18 @@ Json tags_json(const AVDictionary* tags, bool personal) {
   return json;
 }
 
+std::string_view type_name(const AVStream& stream) {
+  const char* type = av_get_media_type_string(stream.codecpar->codec_type);
+  return type != nullptr ? type : "unknown";
+}
+
 Json stream_json(const AVStream& stream, const PacketSurvey& survey, const PictureEvidence* pictures,
                  bool whole, bool personal) {
   const AVCodecParameters& p = *stream.codecpar;
-  const char* type = av_get_media_type_string(p.codec_type);
   const char* profile = avcodec_profile_name(p.codec_id, p.profile);
   Json tags = tags_json(stream.metadata, personal);
   Json json = {{"index", stream.index},
-               {"type", type != nullptr ? Json(type) : Json("unknown")},
+               {"type", type_name(stream)},
                {"codec", avcodec_get_name(p.codec_id)},
                {"profile", profile != nullptr ? Json(profile) : Json()},
                {"level", p.level > 0 ? Json(p.level) : Json()},

@@ -1,12 +1,17 @@
 // The parts of a probe's document that speak of one stream. Pure.
 #pragma once
 
+#include <string_view>
+
 #include "av/handles.h"
 #include "base/json.h"
 #include "media/packet_survey.h"
 #include "media/picture_evidence.h"
 
 namespace spool::media {
+
+// "video", "audio" ..., or "unknown".
+[[nodiscard]] std::string_view type_name(const AVStream& stream);
 
 // `pictures`: of the main video, else nullptr. `whole`: the survey saw all of the stream.
 [[nodiscard]] Json stream_json(const AVStream& stream, const PacketSurvey& survey,

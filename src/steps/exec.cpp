@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/temporary_folder.h"
+#include "base/utf8.h"
 #include "queue/handler_call.h"
 #include "queue/store.h"
 #include "steps/command.h"
@@ -126,8 +127,7 @@ Result<std::size_t> store_outputs(Attempt& attempt, const Workplace& place) {
     const std::string name = entry.path().lexically_relative(place.outputs()).string();
     if (entry.is_directory() && !entry.is_symlink()) continue;
     if (!entry.is_regular_file() || entry.is_symlink())
-      return fail(Code::kInvalidArgument,
-                  fmt::format("the output {} is no regular file", harmless_text(name)));
+      return fail(Code::kInvalidArgument, fmt::format("the output {} is no regular file", clean_text(name)));
     if (++count > kMostOutputs)
       return fail(Code::kLimitExceeded, fmt::format("more than {} outputs", kMostOutputs));
     if (attempt.stop_token().stop_requested()) return fail(Code::kCancelled, "stopped");

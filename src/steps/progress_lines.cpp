@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/utf8.h"
+
 namespace spool::steps {
 namespace {
 
@@ -36,25 +38,6 @@ constexpr std::array kFfmpegKeys{
 
 }  // namespace
 
-std::string harmless_text(std::string_view bytes, std::size_t most) {
-  if (bytes.size() > most) bytes = bytes.substr(0, most);
-  std::string text(bytes);
-  for (char& c : text)
-    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F) c = ' ';
-  // The JSON writer knows what UTF-8 is; the quotes that it adds go again, and its escapes with the parsing.
-  const Json again = Json::parse(to_text(Json(text)), nullptr, false);
-  text = again.is_string() ? again.get<std::string>() : std::string();
-  for (std::size_t i = 0; i + 1 < text.size(); ++i) {
-    // U+0080 to U+009F are control characters too: a terminal may take U+009B for an escape.
-    if (text[i] == '\xC2' && static_cast<unsigned char>(text[i + 1]) < 0xA0) text[i] = text[i + 1] = ' ';
-  }
-  if (text.size() > most) {
-    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
-    text.resize(most);
-  }
-  return text;
-}
-
 void ProgressLines::feed(std::string_view bytes) {
   while (!bytes.empty()) {
     const std::size_t end = bytes.find_first_of("\n\r");
@@ -73,13 +56,13 @@ void ProgressLines::finish() {
   const bool whole = !std::exchange(cut_, false);
   if (text.empty()) return;
   if (whole) return line(text);
-  if (sink_.log) sink_.log(harmless_text(text));
+  if (sink_.log) sink_.log(clean_text(text, kMostLineBytes));
 }
 
 void ProgressLines::line(std::string_view text) {
   if (text.front() == '{' && json_line(text)) return;
   if (ffmpeg_line(text)) return;
-  if (sink_.log) sink_.log(harmless_text(text));
+  if (sink_.log) sink_.log(clean_text(text, kMostLineBytes));
 }
 
 bool ProgressLines::json_line(std::string_view text) {
@@ -96,7 +79,7 @@ bool ProgressLines::json_line(std::string_view text) {
   const Json fraction = take("progress"), checkpoint = take("checkpoint"), result = take("result"),
              log = take("log");
   if (fraction.is_null() && checkpoint.is_null() && result.is_null() && log.is_null()) return false;
-  if (log.is_string() && sink_.log) sink_.log(harmless_text(log.get_ref<const std::string&>()));
+  if (log.is_string() && sink_.log) sink_.log(clean_text(log.get_ref<const std::string&>(), kMostLineBytes));
   if (!checkpoint.is_null() && sink_.checkpoint) sink_.checkpoint(checkpoint);
   if (!result.is_null() && sink_.result) sink_.result(result);
   if (!fraction.is_number() || !std::isfinite(fraction.get<double>())) return true;

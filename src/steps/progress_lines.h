@@ -50,7 +50,4 @@ class ProgressLines {
   double fraction_ = 0;  // never falls
 };
 
-// Text for people from bytes of strangers: valid UTF-8, no control characters, at most `most` bytes.
-[[nodiscard]] std::string harmless_text(std::string_view bytes, std::size_t most = kMostLineBytes);
-
 }  // namespace spool::steps

@@ -76,14 +76,6 @@ TEST(ProgressLines, HostileLinesAreCutAndMadeHarmless) {
   EXPECT_EQ(h.said.back(), "0.500 null");  // the detail was too large
 }
 
-TEST(HarmlessText, IsCutBetweenCharactersAndHasNoControlCharactersOfAnyKind) {
-  EXPECT_EQ(harmless_text("ab\xC3\xA4", 3), "ab");
-  EXPECT_EQ(harmless_text("\xFF\xFF", 4), "\xEF\xBF\xBD");
-  EXPECT_EQ(harmless_text("a\xC2\x9B"
-                          "2Jb\xC2\xA0"),
-            "a  2Jb\xC2\xA0");
-}
-
 TEST(ProgressLines, NothingToTellIsFine) {
   ProgressLines lines({}, 0);
   lines.feed("{\"progress\": 1, \"log\": \"x\", \"result\": 1, \"checkpoint\": 1}\nprogress=end\nlog\n");

@@ -72,7 +72,7 @@ Result<PublishedFiles> publish_winner(const Claim& claim, ObjectStore& objects) 
   SPOOL_ASSIGN(const Token token, Token::parse(claim.checkpoint.at("winner").get<std::string>()));
   const std::string from = attempt_prefix(claim.job, token);
   SPOOL_ASSIGN(const auto made, objects.list(from));
-  const auto wanted = claim.checkpoint.at("files").get<std::size_t>();
+  const auto wanted = read_value<std::size_t>(claim.checkpoint.at("files"));
   if (made.size() < wanted)
     return fail(Code::kNotFound, fmt::format("{} of the {} files that were made are gone from {}",
                                              wanted - made.size(), wanted, from));

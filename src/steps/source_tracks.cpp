@@ -7,6 +7,7 @@
 
 #include "av/file_shape.h"
 #include "av/input.h"
+#include "base/utf8.h"
 #include "media/picture.h"
 #include "media/probe.h"
 #include "media/subtitles.h"
@@ -30,7 +31,7 @@ std::string tag(const AVDictionary* metadata, const char* key) {
 }
 
 std::string label_of(const AVStream& stream) {
-  return media::clean_text(tag(stream.metadata, "title"), kMostLabelBytes);
+  return clean_text(tag(stream.metadata, "title"), kMostLabelBytes);
 }
 
 // Three letters or nothing: it becomes part of a folder's name.

@@ -20,17 +20,17 @@ constexpr std::size_t kMostAnnounced = 2000;
 
 Result<media::AudioTask> task_from(const Json& args) try {
   media::AudioTask task;
-  args.at("stream").get_to(task.stream);
-  args.at("bits_per_second").get_to(task.bits_per_second);
-  args.at("keep_channels").get_to(task.keep_channels);
-  args.at("language").get_to(task.language);
+  read_value(args.at("stream"), task.stream);
+  read_value(args.at("bits_per_second"), task.bits_per_second);
+  read_value(args.at("keep_channels"), task.keep_channels);
+  read_value(args.at("language"), task.language);
   if (args.contains("begin_seconds")) task.begin_seconds = args.at("begin_seconds").get<double>();
   if (args.contains("film_seconds")) task.film_seconds = args.at("film_seconds").get<double>();
-  args.at("cut").get_to(task.cut);
+  read_value(args.at("cut"), task.cut);
   task.from_seconds = args.value("from_seconds", 0.0);
   if (args.contains("until_seconds")) task.until_seconds = args.at("until_seconds").get<double>();
-  args.at("borders").get_to(task.borders);
-  args.at("segment_seconds").get_to(task.segment_seconds);
+  read_value(args.at("borders"), task.borders);
+  read_value(args.at("segment_seconds"), task.segment_seconds);
   return task;
 } catch (const Json::exception& e) {
   return fail(Code::kInvalidArgument, fmt::format("the args of transcode.audio are malformed: {}", e.what()));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "media/ladder.h"
 #include "media/plan.h"
 #include "media/probe.h"
@@ -225,7 +226,7 @@ struct Planner {
     for (const Json& file : given) {
       TextTrack track;
       track.language = file.value("language", "und");
-      track.title = media::clean_text(file.value("label", ""), 100);
+      track.title = clean_text(file.value("label", ""), 100);
       subtitles(track, {{"input", file.at("input")}, {"trimmed_seconds", trimmed_seconds}}, false);
     }
   }

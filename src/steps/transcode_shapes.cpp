@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "base/utf8.h"
 #include "media/probe.h"
 
 namespace spool::steps {
@@ -63,18 +64,18 @@ Result<Rendition> rendition_from_json(const Json& value) {
   r.kind = kind == "video"   ? Rendition::Kind::kVideo
            : kind == "audio" ? Rendition::Kind::kAudio
                              : Rendition::Kind::kSubtitles;
-  value.at("name").get_to(r.name);
-  value.at("timescale").get_to(r.timescale);
-  value.at("width").get_to(r.width);
-  value.at("height").get_to(r.height);
-  r.frame_rate = {value.at("rate").at(0), value.at("rate").at(1)};
-  value.at("bits").get_to(r.bandwidth_bound);
-  value.at("language").get_to(r.language);
-  value.at("label").get_to(r.label);
-  value.at("default").get_to(r.is_default);
-  value.at("forced").get_to(r.forced);
-  value.at("channels").get_to(r.channels);
-  value.at("sample_rate").get_to(r.sample_rate);
+  read_value(value.at("name"), r.name);
+  read_value(value.at("timescale"), r.timescale);
+  read_value(value.at("width"), r.width);
+  read_value(value.at("height"), r.height);
+  r.frame_rate = {read_value<int>(value.at("rate").at(0)), read_value<int>(value.at("rate").at(1))};
+  read_value(value.at("bits"), r.bandwidth_bound);
+  read_value(value.at("language"), r.language);
+  read_value(value.at("label"), r.label);
+  read_value(value.at("default"), r.is_default);
+  read_value(value.at("forced"), r.forced);
+  read_value(value.at("channels"), r.channels);
+  read_value(value.at("sample_rate"), r.sample_rate);
   if (!plain_name(r.name) || r.timescale == 0 || r.frame_rate.den <= 0)
     return fail(Code::kInvalidArgument, "the plan of a transcode has a rendition that makes no sense");
   return r;
@@ -99,10 +100,10 @@ Result<TranscodePlan> plan_from_json(const Json& value) try {
     SPOOL_ASSIGN(Rendition rendition, rendition_from_json(item));
     plan.renditions.push_back(std::move(rendition));
   }
-  value.at("segments").get_to(plan.segments);
-  value.at("target").get_to(plan.target_seconds);
-  value.at("seconds").get_to(plan.seconds);
-  value.at("frames").get_to(plan.frames);
+  read_value(value.at("segments"), plan.segments);
+  read_value(value.at("target"), plan.target_seconds);
+  read_value(value.at("seconds"), plan.seconds);
+  read_value(value.at("frames"), plan.frames);
   plan.notes = notes_from_json(value);
   if (plan.segments < 0 || plan.segments > kMostSegments || plan.target_seconds < 1)
     return fail(Code::kInvalidArgument,
@@ -176,12 +177,12 @@ Json to_json(const MadeRendition& made) {
 
 Result<MadeRendition> made_from_json(const Json& value) try {
   MadeRendition made;
-  value.at("name").get_to(made.name);
-  value.at("codecs").get_to(made.codecs);
-  value.at("first").get_to(made.first_segment);
-  value.at("complete").get_to(made.complete);
-  value.at("sample_rate").get_to(made.sample_rate);
-  value.at("channels").get_to(made.channels);
+  read_value(value.at("name"), made.name);
+  read_value(value.at("codecs"), made.codecs);
+  read_value(value.at("first"), made.first_segment);
+  read_value(value.at("complete"), made.complete);
+  read_value(value.at("sample_rate"), made.sample_rate);
+  read_value(value.at("channels"), made.channels);
   if (!plain_name(made.name))
     return fail(Code::kInvalidArgument, "a child reported a rendition with a malformed name");
   for (const char c : made.codecs)
@@ -224,7 +225,7 @@ Result<Mp4Task> mp4_task_from_json(const Json& value) try {
   Mp4Task task;
   const auto read = [&](const char* name, std::optional<PublishedTrack>& track) {
     if (!value.contains(name)) return true;
-    track = {value.at(name).at("folder").get<std::string>(), value.at(name).at("segments").get<int>()};
+    track = {value.at(name).at("folder").get<std::string>(), read_value<int>(value.at(name).at("segments"))};
     return track->segments > 0 && track->segments <= kMostSegments;
   };
   if (!read("video", task.video) || !read("audio", task.audio) || (!task.video && !task.audio))
@@ -289,7 +290,7 @@ std::vector<std::string> notes_from_json(const Json& result) {
   if (!result.is_object() || !result.contains("notes") || !result["notes"].is_array()) return notes;
   for (const Json& note : result["notes"])
     if (note.is_string() && notes.size() < kMostNotes)
-      notes.push_back(media::clean_text(note.get_ref<const std::string&>()));
+      notes.push_back(clean_text(note.get_ref<const std::string&>()));
   return notes;
 }
 

@@ -110,6 +110,9 @@ TEST(TranscodeShapes, APlanGoesThereAndBack) {
   Json bad = to_json(plan);
   bad["renditions"][0]["name"] = "../x";
   EXPECT_FALSE(plan_from_json(bad));
+  bad = to_json(plan);
+  bad["renditions"][0]["timescale"] = 5e31;
+  EXPECT_FALSE(plan_from_json(bad));
 }
 
 }  // namespace

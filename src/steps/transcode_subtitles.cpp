@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "base/utf8.h"
 #include "media/cmaf_read.h"
 #include "media/probe.h"
 #include "media/subtitles.h"
@@ -39,21 +40,21 @@ bool says_damaged(Code code) {
 Result<std::vector<media::Cue>> cues_of(Attempt& attempt, const Json& args) {
   SPOOL_ASSIGN(ByteSource source, attempt.open_input(args.at("input").get_ref<const std::string&>()));
   if (!args.contains("stream")) return cues_of_file(source, args.at("trimmed_seconds").get<double>());
-  return media::read_subtitles(std::move(source), args.at("stream").get<int>(),
+  return media::read_subtitles(std::move(source), read_value<int>(args.at("stream")),
                                args.at("begin_seconds").get<double>(), attempt.stop_token());
 }
 
 Result<Json> run(Attempt& attempt) {
   const Json& args = attempt.claim().args;
   MadeRendition made;
-  args.at("name").get_to(made.name);
+  read_value(args.at("name"), made.name);
   SPOOL_ASSIGN(const auto borders, borders_from_json(args));
   Json notes = Json::array();
   auto cues = cues_of(attempt, args);
   if (!cues) {
     // The master playlist names this track, and is written once it is there.
     if (!says_damaged(cues.error().code)) return fail(std::move(cues).error());
-    notes.push_back(media::clean_text(fmt::format("{} is empty: {}", made.name, cues.error().message)));
+    notes.push_back(clean_text(fmt::format("{} is empty: {}", made.name, cues.error().message)));
     cues.emplace();
   }
   const auto cut = media::segment_subtitles(std::move(*cues), borders, args.at("film_seconds").get<double>());

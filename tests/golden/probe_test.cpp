@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "corpus/corpus.h"
+#include "media/probe_stream.h"
 
 namespace spool::media {
 namespace {
@@ -194,15 +195,10 @@ TEST(Probe, RefusesWhatIsNoMedia) {
     EXPECT_FALSE(probe(test::corpus(file), {}, {})) << file;
 }
 
-TEST(CleanText, MakesAnythingValidUtf8) {
-  EXPECT_EQ(clean_text("Grüße"), "Grüße");
-  EXPECT_EQ(clean_text("a\xff"
-                       "b\xc3"),
-            "a\xEF\xBF\xBD"
-            "b\xEF\xBF\xBD");
-  EXPECT_EQ(clean_text("\xed\xa0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");  // a surrogate
-  EXPECT_EQ(clean_text("one\ntwo\x1b"), "one two ");
-  EXPECT_EQ(clean_text("üü", 3), "ü");
+TEST(Probe, HasANameForAStreamOfWhichNothingIsKnown) {
+  const std::unique_ptr<AVFormatContext, decltype(&avformat_free_context)> format(avformat_alloc_context(),
+                                                                                  &avformat_free_context);
+  EXPECT_EQ(type_name(*avformat_new_stream(format.get(), nullptr)), "unknown");
 }
 
 }  // namespace

@@ -307,7 +307,10 @@ CREATE FUNCTION spool.exchange(
   s_after bigint[], s_code text[], s_message text[], s_native integer[], s_log text[], s_cpu double precision[],
   s_memory bigint[], s_read bigint[], s_written bigint[], s_fan_out text[],
   slots integer, all_slots integer, most_jobs integer, queues text[], tags text[], mark_lanes integer[], marks bigint[])
-RETURNS SETOF spool.exchanged LANGUAGE plpgsql AS $$
+RETURNS SETOF spool.exchanged LANGUAGE plpgsql
+-- Every step is by a key. Without statistics (a new table, or a table that was empty a moment ago) the planner would read whole
+-- tables for a few rows of them, and go on doing so.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
   now bigint := spool.clock(shift);
   v_session bigint;
@@ -378,23 +381,21 @@ BEGIN
       END IF;
       RETURN QUERY
         WITH p AS MATERIALIZED (
-          SELECT * FROM unnest(picked.seqs, picked.plain, picked.limited, picked.widths) WITH ORDINALITY
-            p (seq, plain, limited, slots, at)
+          SELECT u.*, gen_random_uuid() AS token, coalesce(l.attempts, 0) + 1 AS attempt, l.phase, l.deadline
+          FROM unnest(picked.seqs, picked.plain, picked.limited, picked.widths) WITH ORDINALITY u (seq, plain, limited, slots, at)
+            LEFT JOIN spool.life l ON NOT u.plain AND l.seq = u.seq
         ), run AS (
           INSERT INTO spool.running (seq, token, session, attempt, claimed, plain, limited)
-            SELECT p.seq, gen_random_uuid(), v_session, coalesce(l.attempts, 0) + 1, now, p.plain, p.limited
-            FROM p LEFT JOIN spool.life l ON NOT p.plain AND l.seq = p.seq
-            RETURNING running.seq, running.token, running.attempt)
+            SELECT p.seq, p.token, v_session, p.attempt, now, p.plain, p.limited FROM p)
         SELECT c.what, c.n, c.job, c.parent, c.root, c.token, c.kind, c.name, c.owner, c.phase, c.args, c.extra, c.attempt,
           c.most_attempts, c.slots, c.timeout, c.until_deadline, c.unchecked
         FROM (
-          SELECT p.at, 1 AS what, j.seq AS n, j.id AS job, up.id AS parent, coalesce(top.id, j.id) AS root, run.token,
-            j.kind, j.name, j.owner, coalesce(l.phase, '') AS phase, j.args, k.value AS extra, run.attempt,
-            j.most_attempts, p.slots, j.timeout, CASE WHEN coalesce(l.deadline, j.deadline) IS NOT NULL
-              THEN greatest(coalesce(l.deadline, j.deadline) - now, 0) END AS until_deadline,
+          SELECT p.at, 1 AS what, j.seq AS n, j.id AS job, up.id AS parent, coalesce(top.id, j.id) AS root, p.token,
+            j.kind, j.name, j.owner, coalesce(p.phase, '') AS phase, j.args, k.value AS extra, p.attempt,
+            j.most_attempts, p.slots, j.timeout, CASE WHEN coalesce(p.deadline, j.deadline) IS NOT NULL
+              THEN greatest(coalesce(p.deadline, j.deadline) - now, 0) END AS until_deadline,
             j.unchecked
-          FROM p JOIN run ON run.seq = p.seq JOIN spool.job j ON j.seq = p.seq
-            LEFT JOIN spool.life l ON NOT p.plain AND l.seq = p.seq
+          FROM p JOIN spool.job j ON j.seq = p.seq
             LEFT JOIN spool.checkpoint k ON NOT p.plain AND k.seq = p.seq
             LEFT JOIN spool.job up ON up.seq = j.parent LEFT JOIN spool.job top ON top.seq = j.root
         ) c ORDER BY c.at;
