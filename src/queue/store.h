@@ -144,6 +144,8 @@ class Store {
   // lease is gone; then nothing is settled and nothing claimed.
   virtual Result<Exchange> exchange(Session session, std::span<const Settlement> settlements,
                                     const ClaimRequest& want) = 0;
+  // How many exchanges of one worker pay at the same time.
+  [[nodiscard]] virtual int exchanges_at_once() const { return 1; }
   // For each report: true when the attempt has been asked to stop.
   virtual Result<std::vector<Result<bool>>> report(std::span<const ProgressReport> reports) = 0;
 

@@ -55,6 +55,15 @@ void Worker::stop() {
   state_->notify_loop(&State::stop);
 }
 
+void Worker::State::Batch::add(Settlement settlement, RunningAttempt attempt) {
+  settlements.push_back(std::move(settlement));
+  attempts.push_back(std::move(attempt));
+}
+void Worker::State::Batch::clear() {
+  settlements.clear();
+  attempts.clear();
+}
+
 void Worker::State::add_ended(Settlement settlement) {
   const std::lock_guard lock(wake_mutex);
   ended.push_back(std::move(settlement));
@@ -119,7 +128,7 @@ Result<void> Worker::State::loop(const std::function<bool()>& until) {
       draining = drain;
       stopping = stop;
       lost = std::exchange(lease_lost, false);
-      hint = false;
+      if (sent.empty()) hint = false;  // what is on its way may have been there before
     }
     if (stopping) return finish(false);
     if (lost) {
@@ -132,26 +141,26 @@ Result<void> Worker::State::loop(const std::function<bool()>& until) {
       return fail(std::move(did).error());
     }
     if (until && until()) return finish(true);
-    if (draining && running.size() == 0 && to_settle.empty()) {
+    if (draining && running.size() == 0 && to_settle.settlements.empty() && sent.empty()) {
       const std::lock_guard lock(wake_mutex);
       if (ended.empty()) break;
     }
-    if (*did == Turn::kIdle) sleep(options.poll, true);
+    if (*did == Turn::kIdle || *did == Turn::kWaiting) sleep(options.poll, *did);
   }
   return finish(true);
 }
 
 // After a lost lease. What ran counts for nothing; false: asked to end before there was a new session.
 Result<bool> Worker::State::begin_anew() {
+  while (!sent.empty()) SPOOL_TRY(receive());
   to_settle.clear();
-  settling.clear();
   reports.clear();
   // The session is not closed: the store ends it by its own clock, and charges the loss. A job that starves
   // its worker past the lease would come back uncharged for ever.
   // What was killed is gone in a moment; a job that comes back to us should find its place empty.
   const auto patience = BootClock::now() + kKilledIsGone;
   for (collect_ended(); running.size() > 0 && BootClock::now() < patience; collect_ended())
-    sleep(milliseconds(100), false);
+    sleep(milliseconds(100), Turn::kWaiting);
   return open_session();
 }
 
@@ -186,12 +195,16 @@ Result<bool> Worker::State::open_session() {
   }
 }
 
-// Until something has ended, the store has a hint, or somebody wants something.
-void Worker::State::sleep(Duration most, bool listen_to_store) {
+// Until something has ended or an exchange is back, somebody wants something, or, when idle, the store has a
+// hint.
+void Worker::State::sleep(Duration most, Turn why) {
+  const bool idle = why == Turn::kIdle;
   std::unique_lock lock(wake_mutex);
-  const auto something = [&] { return !ended.empty() || hint || lease_lost || (stop && !finishing); };
+  const auto something = [&] {
+    return !ended.empty() || answered > 0 || (idle && hint) || lease_lost || (stop && !finishing);
+  };
   if (something()) return;
-  if (listen_to_store) {
+  if (idle) {
     armed = true;
     wake_listener.notify_one();
   }
@@ -206,24 +219,64 @@ void Worker::State::pause(Duration duration) {
   wake_loop.wait_for(lock, duration, [&] { return lease_lost || (stop && !finishing); });
 }
 
-// One exchange: settles what has ended and claims for what is free.
+// Sends an exchange that settles what has ended and claims for what is free, and takes one that is back.
 Result<Worker::State::Turn> Worker::State::turn(bool claim) {
   collect_ended();
-  const auto sent = reports.flush(store, to_settle);
-  if (!sent) return passing(sent.error());
-  act_on(*sent);
+  const auto at_once = static_cast<std::size_t>(store.exchanges_at_once());
+  if (sent.size() < at_once) {
+    const auto reported = reports.flush(store, to_settle.settlements);
+    if (!reported) return passing(reported.error());
+    act_on(*reported);
 
-  ClaimRequest want;
-  want.slots = claim ? options.slots - running.slots() : 0;
-  want.all_slots = options.slots;
-  want.queues = options.queues;
-  want.tags = options.tags;
-  if (want.slots <= 0 && to_settle.empty()) return Turn::kIdle;
+    ClaimRequest want;
+    want.slots = claim ? options.slots - running.slots() : 0;
+    for (const Sent& earlier : sent) want.slots -= earlier.want.slots;
+    want.slots = std::max(want.slots, 0);
+    want.all_slots = options.slots;
+    want.queues = options.queues;
+    want.tags = options.tags;
+    if (want.slots > 0 || !to_settle.settlements.empty()) send(std::move(want));
+  }
+  if (sent.empty()) return Turn::kIdle;
+  if (sent.size() < at_once) {
+    const std::lock_guard lock(wake_mutex);
+    if (answered == 0) return Turn::kWaiting;
+  }
+  return receive();
+}
 
-  auto exchanged = store.exchange(session, to_settle, want);
-  if (!exchanged) return passing(exchanged.error());
-  const bool busy = !exchanged->claimed.empty() || !to_settle.empty();
-  const auto not_now = after_exchange(exchanged->settled);
+void Worker::State::send(ClaimRequest want) {
+  Sent& one = sent.emplace_back(Sent{std::exchange(to_settle, {}), std::move(want), {}});
+  // Deferred: on this thread, when it is received.
+  const auto when = store.exchanges_at_once() == 1 ? std::launch::deferred : std::launch::async;
+  one.answer = std::async(when, [this, &one, mine = session] {
+    auto exchanged = store.exchange(mine, one.batch.settlements, one.want);
+    const std::lock_guard lock(wake_mutex);
+    ++answered;
+    if (std::exchange(loop_waits, false)) wake_loop.notify_one();
+    return exchanged;
+  });
+}
+
+// Waits for the one that was sent first.
+Result<Worker::State::Turn> Worker::State::receive() {
+  auto exchanged = sent.front().answer.get();
+  Batch batch = std::move(sent.front().batch);
+  sent.pop_front();
+  {
+    const std::lock_guard lock(wake_mutex);
+    --answered;
+  }
+  if (!exchanged) {
+    // In doubt: what it ended may have ended, and its outputs must stay.
+    if (exchanged.error().code == Code::kLeaseLost)
+      std::ranges::for_each(batch.attempts, &discard);
+    else if (exchanged.error().code != Code::kInDoubt)
+      put_back(std::move(batch));
+    return passing(exchanged.error());
+  }
+  const bool busy = !exchanged->claimed.empty() || !batch.settlements.empty();
+  const auto not_now = after_exchange(std::move(batch), exchanged->settled);
   begin(std::move(exchanged->claimed));
   if (not_now) return passing(*not_now);
   trouble.over();
@@ -233,10 +286,7 @@ Result<Worker::State::Turn> Worker::State::turn(bool claim) {
 // A failed call: the settlements stay, and the loop waits, unless there is no sense in it.
 Result<Worker::State::Turn> Worker::State::passing(const Error& error) {
   if (error.code == Code::kLeaseLost || error.code == Code::kInDoubt) {
-    // In doubt: it may have claimed jobs that we never saw, and ended others. Ending the session gives back
-    // the former; the latter's outputs must stay.
-    if (error.code == Code::kLeaseLost)
-      for (const RunningAttempt& attempt : settling) discard(attempt);
+    // In doubt: it may have claimed jobs that we never saw. Ending the session gives them back.
     if (auto closed = store.close_session(session); !closed) spdlog::debug("{}", closed.error().message);
     lose_lease(error.message);
     return Turn::kTrouble;
@@ -268,43 +318,47 @@ void Worker::State::add_settlement(RunningAttempt attempt, Settlement settlement
       settlement.ending = Failed{std::move(allowed).error()};
   if (settlement.log_tail.size() > kMostLogTailBytes)
     settlement.log_tail.erase(0, settlement.log_tail.size() - kMostLogTailBytes);
-  to_settle.push_back(std::move(settlement));
-  settling.push_back(std::move(attempt));
+  to_settle.add(std::move(settlement), std::move(attempt));
+}
+
+// Before what has ended since.
+void Worker::State::put_back(Batch batch) {
+  for (std::size_t i = 0; i < to_settle.settlements.size(); ++i)
+    batch.add(std::move(to_settle.settlements[i]), std::move(to_settle.attempts[i]));
+  to_settle = std::move(batch);
 }
 
 // Keeps what must be settled again; returns an error when that is for the store's passing trouble.
-std::optional<Error> Worker::State::after_exchange(const std::vector<Result<void>>& settled) {
+std::optional<Error> Worker::State::after_exchange(Batch batch, const std::vector<Result<void>>& settled) {
   std::optional<Error> not_now;
-  std::vector<Settlement> again;
-  std::vector<RunningAttempt> again_of;
-  for (std::size_t i = 0; i < to_settle.size(); ++i) {
-    RunningAttempt& attempt = settling[i];
+  Batch again;
+  for (std::size_t i = 0; i < settled.size(); ++i) {
+    Settlement& settlement = batch.settlements[i];
+    RunningAttempt& attempt = batch.attempts[i];
     if (settled[i]) {
       if (attempt.kind && attempt.kind->follow_up) follow_ups.add(*attempt.kind, attempt.claim);
       continue;
     }
     const Error& error = settled[i].error();
-    const std::string id = to_settle[i].job.text();
     if (error.code == Code::kLeaseLost) {
-      spdlog::info("job {}: its attempt had been given to another worker; nothing changed", id);
+      spdlog::info("job {}: its attempt had been given to another worker; nothing changed",
+                   settlement.job.text());
       discard(attempt);
-    } else if (StoreTrouble::is_passing(error) || refused.insert(to_settle[i].job).second) {
+    } else if (StoreTrouble::is_passing(error) || refused.insert(settlement.job).second) {
       // What cannot be stored (a result that is too large) is a failure of the job, once.
       if (StoreTrouble::is_passing(error)) {
         not_now = error;
       } else {
-        to_settle[i].ending = Failed{error};
+        settlement.ending = Failed{error};
       }
-      again.push_back(std::move(to_settle[i]));
-      again_of.push_back(std::move(attempt));
+      again.add(std::move(settlement), std::move(attempt));
       continue;
     } else {
-      spdlog::error("job {}: cannot be settled: {}", id, error.message);
+      spdlog::error("job {}: cannot be settled: {}", settlement.job.text(), error.message);
     }
-    refused.erase(to_settle[i].job);
+    refused.erase(settlement.job);
   }
-  to_settle = std::move(again);
-  settling = std::move(again_of);
+  put_back(std::move(again));
   return not_now;
 }
 
@@ -351,8 +405,7 @@ void Worker::State::begin(std::vector<Claim> claims) {
 }
 
 void Worker::State::give_back(const Claim& claim, Ending ending) {
-  to_settle.push_back({claim.job, claim.token, std::move(ending), {}, {}});
-  settling.emplace_back();
+  to_settle.add({claim.job, claim.token, std::move(ending), {}, {}}, {});
 }
 
 // Stops what still runs, settles it, and closes the session.
@@ -360,17 +413,18 @@ Result<void> Worker::State::finish(bool call_follow_ups) {
   finishing = true;
   running.stop_all(StopReason::kDraining);
   const auto patience = BootClock::now() + options.grace + kLastPatience;
-  while ((running.size() > 0 || !to_settle.empty()) && BootClock::now() < patience) {
+  const auto left = [&] { return running.size() > 0 || !to_settle.settlements.empty() || !sent.empty(); };
+  while (left() && BootClock::now() < patience) {
     {
       const std::lock_guard lock(lease_mutex);
       if (!open) break;
     }
     auto did = turn(false);
     if (!did) break;
-    if (*did == Turn::kIdle) sleep(milliseconds(100), false);
+    if (*did == Turn::kIdle || *did == Turn::kWaiting) sleep(milliseconds(100), Turn::kWaiting);
   }
   to_settle.clear();
-  settling.clear();
+  sent.clear();  // waits for them
   reports.clear();
   follow_ups.finish(call_follow_ups);
   bool close = false;

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <condition_variable>
+#include <deque>
+#include <future>
 #include <map>
 #include <mutex>
 #include <set>
@@ -54,6 +56,7 @@ struct Worker::State {
   bool loop_waits = false;
   std::vector<Settlement> ended;
   bool hint = false;   // the store may have something
+  int answered = 0;    // exchanges that are back
   bool armed = false;  // the listener shall listen
   std::condition_variable wake_listener;
   bool drain = false, stop = false;
@@ -88,23 +91,38 @@ struct Worker::State {
   void act_on(const ReportBox::Sent& sent);
 
   // The loop's own (worker.cpp) -------------------------------------------------------------------------
-  std::vector<Settlement> to_settle;
-  std::vector<RunningAttempt> settling;  // one for each of to_settle
-  std::set<Uuid> refused;                // settlements that were replaced by a failure once
-  std::set<std::string> unknown_kinds;   // told about
+  struct Batch {
+    std::vector<Settlement> settlements;
+    std::vector<RunningAttempt> attempts;  // of those settlements
+    void add(Settlement settlement, RunningAttempt attempt);
+    void clear();
+  };
+  // An exchange that is on its way, and nobody else's until it is back.
+  struct Sent {
+    Batch batch;
+    ClaimRequest want;
+    std::future<Result<Exchange>> answer;
+  };
+  Batch to_settle;
+  std::deque<Sent> sent;                // in the order of their sending
+  std::set<Uuid> refused;               // settlements that were replaced by a failure once
+  std::set<std::string> unknown_kinds;  // told about
   StoreTrouble trouble;
 
-  enum class Turn { kBusy, kIdle, kTrouble };
+  enum class Turn { kBusy, kWaiting, kIdle, kTrouble };  // kWaiting: for an exchange, or an ending
   Result<void> loop(const std::function<bool()>& until);
   Result<bool> open_session();
   Result<bool> begin_anew();
   Result<Turn> turn(bool claim);
   void collect_ended();
   void add_settlement(RunningAttempt attempt, Settlement settlement);
-  std::optional<Error> after_exchange(const std::vector<Result<void>>& settled);
+  void put_back(Batch batch);
+  void send(ClaimRequest want);
+  Result<Turn> receive();
+  std::optional<Error> after_exchange(Batch batch, const std::vector<Result<void>>& settled);
   void begin(std::vector<Claim> claims);
   void give_back(const Claim& claim, Ending ending);
-  void sleep(Duration most, bool listen_to_store);
+  void sleep(Duration most, Turn why);
   void pause(Duration duration);
   Result<void> finish(bool call_follow_ups);
   Result<Turn> passing(const Error& error);

@@ -191,6 +191,9 @@ class PostgresStore final : public Store {
     return std::move(exchanged.exchange);
   }
 
+  // While the server works on one, the worker is at another.
+  [[nodiscard]] int exchanges_at_once() const override { return 2; }
+
   Result<std::vector<Result<bool>>> report(std::span<const ProgressReport> reports) override {
     const ReportColumns columns(reports);
     return guarded([&] {

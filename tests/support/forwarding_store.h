@@ -21,6 +21,7 @@ class ForwardingStore : public Store {
                             const ClaimRequest& want) override {
     return store_->exchange(session, settlements, want);
   }
+  [[nodiscard]] int exchanges_at_once() const override { return store_->exchanges_at_once(); }
   Result<std::vector<Result<bool>>> report(std::span<const ProgressReport> reports) override {
     return store_->report(reports);
   }
