@@ -7,7 +7,7 @@ WITH head AS MATERIALIZED (
   INSERT INTO spool.running (seq, token, session, attempt, claimed, plain, limited)
     SELECT h.seq, gen_random_uuid(), :client_id, 1, 0, true, false FROM head h
 )
-SELECT j.seq, j.id, j.kind, j.args FROM head h JOIN spool.job j ON j.seq = h.seq;
+SELECT j.seq, j.id, j.kind, j.args FROM spool.job j WHERE j.seq = ANY (ARRAY(SELECT h.seq FROM head h));  -- a join would be hashed
 WITH gone AS (
   DELETE FROM spool.running x WHERE x.session = :client_id RETURNING x.seq, x.attempt, x.claimed, x.token
 )

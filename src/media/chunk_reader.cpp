@@ -8,7 +8,7 @@
 namespace spool::media {
 
 Result<ChunkReader> ChunkReader::open(const ByteSource& source, const Film& film, const Chunk& chunk,
-                                      std::int64_t reach, std::stop_token stop) {
+                                      std::int64_t reach, int threads, std::stop_token stop) {
   // What MP4 and Matroska say up front is enough; other formats have to be looked at to find their streams.
   const bool told =
       film.format.find("mp4") != std::string::npos || film.format.find("matroska") != std::string::npos;
@@ -19,7 +19,7 @@ Result<ChunkReader> ChunkReader::open(const ByteSource& source, const Film& film
   const Ratio base = film.clock.time_base;
   SPOOL_ASSIGN(av::Decoder decoder,
                av::Decoder::open(parameters, {static_cast<int>(base.num), static_cast<int>(base.den)},
-                                 {.reorder = film.picture.delay, .name = source.name}));
+                                 {.threads = threads, .reorder = film.picture.delay, .name = source.name}));
   ChunkReader reader(std::move(input), std::move(decoder), film, chunk, reach);
   SPOOL_TRY(reader.seek());
   return reader;
@@ -92,7 +92,10 @@ Result<void> ChunkReader::feed() {
       owned_sent_.insert(tick);
     const bool last = all_sent(*packet_);
     // A packet that cannot be decoded leaves a hole; whoever places the frames sees it.
-    if (avcodec_send_packet(decoder_.get(), packet_.get()) < 0) hurt_from_ = std::min(hurt_from_, tick);
+    if (avcodec_send_packet(decoder_.get(), packet_.get()) < 0) {
+      spotless_ = false;
+      hurt_from_ = std::min(hurt_from_, tick);
+    }
     if (!last) return {};
     break;
   }
@@ -104,6 +107,7 @@ Result<void> ChunkReader::feed() {
 Result<ChunkReader::Decoded> ChunkReader::next() {
   for (;;) {
     const int err = avcodec_receive_frame(decoder_.get(), frame_.get());
+    if (err < 0 && err != AVERROR_EOF && err != AVERROR(EAGAIN)) spotless_ = false;
     if (err == AVERROR_EOF || (err < 0 && draining_)) return Decoded{};
     if (err < 0) {  // EAGAIN, or a frame that could not be decoded
       SPOOL_TRY(feed());
@@ -116,7 +120,10 @@ Result<ChunkReader::Decoded> ChunkReader::next() {
     last_tick_ = tick;
     const bool made_up = frame_->decode_error_flags != 0 || (frame_->flags & AV_FRAME_FLAG_CORRUPT) != 0;
     if (frame_->key_frame != 0 && tick > hurt_from_) hurt_from_ = kNever;
-    if (made_up) hurt_from_ = std::min(hurt_from_, tick);
+    if (made_up) {
+      spotless_ = false;
+      hurt_from_ = std::min(hurt_from_, tick);
+    }
     const bool damaged = tick >= hurt_from_;
     // The first damaged one beyond: those before it may have been predicted from it.
     if (tick < first_ || (tick >= last_ && !damaged)) continue;

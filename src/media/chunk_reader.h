@@ -1,5 +1,5 @@
 // ChunkReader: decodes the frames that a chunk owns, and those around its borders that filters look at.
-// Seeks to the planned keyframe, decodes in one thread, throws away by PTS. One thread at a time.
+// Seeks to the planned keyframe, decodes, throws away by PTS. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,11 @@ namespace spool::media {
 
 class ChunkReader {
  public:
-  // `reach`: ticks beyond each border that are wanted too.
+  // `reach`: ticks beyond each border that are wanted too. `threads`: of the decoder; with more than one,
+  // what it makes of damage may differ from time to time.
   [[nodiscard]] static Result<ChunkReader> open(const ByteSource& source, const Film& film,
-                                                const Chunk& chunk, std::int64_t reach, std::stop_token stop);
+                                                const Chunk& chunk, std::int64_t reach, int threads,
+                                                std::stop_token stop);
 
   struct Decoded {
     AVFrame* frame = nullptr;  // valid until the next call; its pts is a tick
@@ -30,6 +32,8 @@ class ChunkReader {
   // or marked; of those beyond the border only marked ones come. Errors: of the reading source; kCancelled;
   // kCorruptInput when it no longer opens.
   [[nodiscard]] Result<Decoded> next();
+  // The decoder has complained of nothing so far.
+  [[nodiscard]] bool spotless() const { return spotless_; }
 
  private:
   ChunkReader(av::Input input, av::Decoder decoder, const Film& film, const Chunk& chunk, std::int64_t reach);
@@ -53,6 +57,7 @@ class ChunkReader {
   std::int64_t last_tick_ = 0;
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
   std::int64_t hurt_from_ = kNever;  // until the next keyframe that is shown later
+  bool spotless_ = true;
   bool draining_ = false;
   bool synchronised_ = false;  // a keyframe was met
   av::Packet packet_;

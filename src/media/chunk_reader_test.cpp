@@ -83,7 +83,7 @@ TEST(ChunkReader, MakesNoPictureThatGrowsBeyondWhatIsTaken) {
   ASSERT_TRUE(timeline) << timeline.error().message;
   const auto plan = plan_film(*timeline, small_ladder(), Speed::kFast);
   ASSERT_TRUE(plan) << plan.error().message;
-  auto reader = ChunkReader::open(source, plan->film, plan->chunks.front(), 0, {});
+  auto reader = ChunkReader::open(source, plan->film, plan->chunks.front(), 0, 1, {});
   ASSERT_TRUE(reader) << reader.error().message;
   int frames = 0;
   for (;;) {

@@ -12,6 +12,8 @@
 namespace spool::media {
 namespace {
 
+constexpr int kQuickDecoderThreads = 4;
+
 // Puts frames where they were planned: a hole is filled with the frame before it, a surplus one is dropped.
 class Placement {
  public:
@@ -110,13 +112,17 @@ class Placement {
   std::vector<Damage> damage_;
 };
 
-}  // namespace
+struct Encoded {
+  ChunkOutput output;
+  bool spotless = false;  // nothing of the source was damaged
+};
 
-Result<ChunkOutput> encode_chunk(const ByteSource& source, const ChunkTask& task, const ChunkHooks& hooks,
-                                 std::stop_token stop) {
+Result<Encoded> encode_once(const ByteSource& source, const ChunkTask& task, const ChunkHooks& hooks,
+                            int decoder_threads, std::stop_token stop) {
   const Film& film = task.film;
   const Chunk& chunk = task.chunk;
-  SPOOL_ASSIGN(ChunkReader reader, ChunkReader::open(source, film, chunk, Preparer::reach(film), stop));
+  SPOOL_ASSIGN(ChunkReader reader,
+               ChunkReader::open(source, film, chunk, Preparer::reach(film), decoder_threads, stop));
   SPOOL_ASSIGN(const std::unique_ptr<RungEncoders> encoders, RungEncoders::start(film, chunk, hooks.segment));
   Preparer preparer(film, film.rungs.front().size);
   RungScaler scaler(film, chunk.rungs.back());
@@ -147,7 +153,31 @@ Result<ChunkOutput> encode_chunk(const ByteSource& source, const ChunkTask& task
   SPOOL_TRY(encoders->finish());
   output.bytes = encoders->bytes();
   output.damage = std::move(placement).damage();
-  return output;
+  const bool spotless = reader.spotless() && output.damage.empty();
+  return Encoded{std::move(output), spotless};
+}
+
+}  // namespace
+
+// A single segment that somebody waits for is decoded by several threads. Where the source is damaged it is
+// done again by one, whose result is the same every time.
+Result<ChunkOutput> encode_chunk(const ByteSource& source, const ChunkTask& task, const ChunkHooks& hooks,
+                                 std::stop_token stop) {
+  if (task.chunk.alone && task.chunk.segments.size() == 1) {
+    std::vector<EncodedSegment> segments;
+    ChunkHooks held = hooks;
+    held.segment = [&](EncodedSegment segment) -> Result<void> {
+      segments.push_back(std::move(segment));
+      return {};
+    };
+    SPOOL_ASSIGN(Encoded quick, encode_once(source, task, held, kQuickDecoderThreads, stop));
+    if (quick.spotless) {
+      for (EncodedSegment& segment : segments) SPOOL_TRY(hooks.segment(std::move(segment)));
+      return std::move(quick.output);
+    }
+  }
+  SPOOL_ASSIGN(Encoded whole, encode_once(source, task, hooks, 1, std::move(stop)));
+  return std::move(whole.output);
 }
 
 Json to_json(const std::vector<Damage>& damage) {

@@ -67,7 +67,7 @@ class Reading : public testing::TestWithParam<const char*> {
       const auto open = [&] { return cache.reader("film", remote_.open("film").value()); };
       EXPECT_TRUE(av::Input::open(open(), {{}, false})) << "this worker has seen the film's index before";
       index_bytes_ = remote_.bytes_read - before;
-      auto reader = media::ChunkReader::open(open(), film, chunk, 0, {}).value();
+      auto reader = media::ChunkReader::open(open(), film, chunk, 0, 1, {}).value();
       std::int64_t frames = 0;
       while (reader.next().value().frame != nullptr) ++frames;
       EXPECT_EQ(frames, chunk.frames);

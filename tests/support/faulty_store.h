@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -87,6 +88,11 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
       most_slots_ = std::max(most_slots_, now);
     });
     return done;
+  }
+  // SPOOL_TEST_EXCHANGES_AT_ONCE: as if the store gained by it.
+  [[nodiscard]] int exchanges_at_once() const override {
+    const char* at_once = std::getenv("SPOOL_TEST_EXCHANGES_AT_ONCE");
+    return at_once == nullptr ? ForwardingStore::exchanges_at_once() : std::atoi(at_once);
   }
   Result<std::vector<Result<bool>>> report(std::span<const ProgressReport> reports) override {
     SPOOL_TRY(failing("report"));

@@ -41,7 +41,8 @@ TEST(Worker, ItClaimsNoMoreThanItHasFreeSlotsFor) {
   RunningWorker worker(store, kinds, quick(3));
   ASSERT_TRUE(store.await_ended(300));
   EXPECT_LE(most, 3);
-  EXPECT_LE(store.most_slots(), 3);
+  // With two exchanges on their way the store may hear of a claim before it hears of an end.
+  EXPECT_LE(store.most_slots(), 3 * store.exchanges_at_once());
 }
 
 TEST(Worker, AnExceptionIsAFailedAttemptAndNotTheEndOfTheWorker) {
