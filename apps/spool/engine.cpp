@@ -17,16 +17,28 @@
 namespace spool {
 namespace {
 
-constexpr auto kUploadsAgain = std::chrono::hours(1);
+constexpr auto kSweepAgain = std::chrono::hours(1);  // what ended long ago, and uploads
+constexpr int kPrunedAtOnce = 500;                   // so that leases are renewed beside it
 constexpr auto kAbandoned = std::chrono::hours(24);  // an upload that began so long ago has nobody any more
 
-WorkerOptions with_sweeping(WorkerOptions options, ObjectStore& objects) {
-  options.sweep = [&objects, next_uploads = BootClock::time_point{}](
+Result<void> prune(Store& store, const std::vector<PruneRules>& retention,
+                   const std::function<bool()>& stop) {
+  for (const PruneRules& rules : retention)
+    for (int piece = 1; piece > 0 && !stop();) {
+      SPOOL_ASSIGN(piece, store.prune(rules, kPrunedAtOnce));
+    }
+  return {};
+}
+
+WorkerOptions with_sweeping(WorkerOptions options, std::vector<PruneRules> retention, ObjectStore& objects) {
+  options.sweep = [&objects, retention = std::move(retention), next = BootClock::time_point{}](
                       Store& store, const std::function<bool()>& stop) mutable -> Result<void> {
+    const bool due = BootClock::now() >= next;
+    if (due) SPOOL_TRY(prune(store, retention, stop));
     SPOOL_TRY(steps::sweep_purged(store, objects, stop));
-    if (BootClock::now() < next_uploads) return {};
+    if (!due) return {};
     SPOOL_TRY(objects.sweep_uploads(kAbandoned));
-    next_uploads = BootClock::now() + kUploadsAgain;
+    next = BootClock::now() + kSweepAgain;
     return {};
   };
   return options;
@@ -37,7 +49,7 @@ WorkerOptions with_sweeping(WorkerOptions options, ObjectStore& objects) {
 Engine::Engine(Store& store, ObjectStore& objects, Kinds kinds, EngineOptions options)
     : kinds_(std::move(kinds)),
       files_(objects, std::move(options.inputs)),
-      worker_(store, kinds_, with_sweeping(std::move(options.worker), objects)),
+      worker_(store, kinds_, with_sweeping(std::move(options.worker), std::move(options.retention), objects)),
       inline_(worker_.events(), &files_),
       process_(std::move(options.process), files_, worker_.events()) {
   worker_.use(Placement::kInline, inline_);

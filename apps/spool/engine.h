@@ -19,6 +19,7 @@ struct EngineOptions {
   ProcessOptions process;
   steps::InputRules inputs;
   bool runs_media = true;  // false: jobs that need a sandbox are put off
+  std::vector<PruneRules> retention;
 };
 
 class Engine {

@@ -44,6 +44,8 @@ EngineOptions engine_options(const Config& config) {
   if (is_postgres(config.store)) out.worker.poll = std::chrono::seconds(5);
   out.process.unsafe_no_sandbox = config.unsafe_no_sandbox;
   out.process.spare_children = out.worker.slots;
+  for (const auto& [queue, rules] : config.retention)
+    out.retention.push_back({queue == "*" ? "" : queue, rules.older_than, rules.keep, rules.with_outputs});
   // Who may write a SQLite store may read this machine's files anyway; a fleet's jobs come from elsewhere.
   out.inputs.local_files = config.local_files.value_or(config.store.starts_with("sqlite:"));
   return out;

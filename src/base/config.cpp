@@ -41,6 +41,17 @@ const JsonSchema& schema() {
             "timeout": {"type": "string"}
           }
         }
+      },
+      "retention": {
+        "type": "object",
+        "additionalProperties": {
+          "type": "object", "additionalProperties": false, "minProperties": 1,
+          "properties": {
+            "older_than": {"type": "string"},
+            "keep": {"type": "integer", "minimum": 0, "maximum": 1000000000000},
+            "with_outputs": {"type": "boolean"}
+          }
+        }
       }
     }
   })"))
@@ -214,6 +225,7 @@ class Loader {
     take("ladders", ladders);
     config_.ladders = ladders;
     SPOOL_TRY(build_commands());
+    SPOOL_TRY(build_retention());
     return std::move(config_);
   }
 
@@ -223,17 +235,37 @@ class Loader {
       CommandConfig command;
       command.command = entry["command"].get<std::vector<std::string>>();
       command.environment = entry.value("environment", std::map<std::string, std::string>{});
-      if (entry.contains("timeout")) {
-        const auto seconds = parse_duration(entry["timeout"].get<std::string>());
-        if (!seconds)
-          return fail(
-              Code::kInvalidArgument,
-              fmt::format("{}: {}", file_.place("/commands/" + name + "/timeout"), seconds.error().message));
-        command.timeout = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*seconds));
-      }
+      SPOOL_ASSIGN(command.timeout, duration_of(entry, "timeout", "/commands/" + name));
       config_.commands.emplace(name, std::move(command));
     }
     return {};
+  }
+
+  Result<void> build_retention() {
+    const Json queues = values_.value("retention", Json::object());
+    for (const auto& [queue, entry] : queues.items()) {
+      const std::string place = "/retention/" + queue;
+      RetentionConfig retention;
+      SPOOL_ASSIGN(retention.older_than, duration_of(entry, "older_than", place));
+      if (entry.contains("keep")) retention.keep = entry["keep"].get<std::int64_t>();
+      retention.with_outputs = entry.value("with_outputs", false);
+      if (!retention.older_than && !retention.keep)
+        return fail(
+            Code::kInvalidArgument,
+            fmt::format("{}: what goes? Say older_than = \"30d\", keep = 1000, or both", file_.place(place)));
+      config_.retention.emplace(queue, retention);
+    }
+    return {};
+  }
+
+  Result<std::optional<Duration>> duration_of(const Json& entry, const char* key,
+                                              const std::string& place) const {
+    if (!entry.contains(key)) return std::nullopt;
+    const auto seconds = parse_duration(entry[key].get<std::string>());
+    if (!seconds)
+      return fail(Code::kInvalidArgument,
+                  fmt::format("{}: {}", file_.place(place + "/" + key), seconds.error().message));
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*seconds));
   }
 
   ConfigSources sources_;

@@ -29,6 +29,14 @@ struct CommandConfig {
   std::optional<Duration> timeout;
 };
 
+// What a worker forgets by itself of a queue's ended jobs: as `spool prune`. At least one of age and number
+// is set.
+struct RetentionConfig {
+  std::optional<Duration> older_than;
+  std::optional<std::int64_t> keep;
+  bool with_outputs = false;
+};
+
 struct Config {
   std::string store = "sqlite:spool-data/spool.db";
   std::string objects = "spool-data/objects";
@@ -39,6 +47,7 @@ struct Config {
   bool unsafe_no_sandbox = false;
   std::optional<bool> local_files;  // a worker's: jobs may read "file:/..."; unset: where the store is SQLite
   std::map<std::string, CommandConfig> commands;
+  std::map<std::string, RetentionConfig> retention;  // by queue; "*": each queue, for itself
 
   std::filesystem::path file;  // the file that was read; empty: none
   std::map<std::string, std::string>

@@ -117,6 +117,22 @@ TEST_F(ConfigTest, AWrongUnitIsPointedAt) {
       << wrong();
 }
 
+TEST_F(ConfigTest, RetentionIsOfAQueueByAgeOrNumber) {
+  file("[retention.'*']\nolder_than = '30d'\n[retention.night]\nkeep = 10\nwith_outputs = true\n");
+  const Config config = right();
+  EXPECT_EQ(config.retention.at("*").older_than, std::chrono::hours(30 * 24));
+  EXPECT_FALSE(config.retention.at("*").keep);
+  EXPECT_FALSE(config.retention.at("*").with_outputs);
+  EXPECT_EQ(config.retention.at("night").keep, 10);
+  EXPECT_TRUE(config.retention.at("night").with_outputs);
+  file("[retention.night]\nwith_outputs = true\n");
+  EXPECT_TRUE(wrong().ends_with("what goes? Say older_than = \"30d\", keep = 1000, or both")) << wrong();
+  file("[retention.night]\nolder_than = '30'\n");
+  EXPECT_TRUE(wrong().starts_with("spool.toml:2:14: \"30\" is not a duration")) << wrong();
+  file("[retention.night]\nkeep = -1\n");
+  EXPECT_TRUE(wrong().starts_with("spool.toml:2:8: ")) << wrong();
+}
+
 TEST_F(ConfigTest, AWrongVariableOrFlagIsNamed) {
   variables_ = {{"SPOOL_SLOTS", "many"}};
   EXPECT_EQ(wrong(), "SPOOL_SLOTS: must be a whole number");

@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 import unittest
 
 from support import SPOOL, CliTest
@@ -187,6 +188,22 @@ class Retention(Fleet):
         self.assertEqual(self.spool("prune", "--keep", "1", "--json").json, {"pruned": 0})
         self.assertEqual(self.spool("prune", "--keep", "0", "--with-outputs", "--json").json, {"pruned": 2})
         self.assertEqual(self.spool("jobs", "--json").json["jobs"], [])
+
+    def test_a_worker_does_it_by_itself_where_it_is_configured(self):
+        for _ in range(3):
+            self.submit("--queue", "night")
+        self.submit()
+        self.drain()
+        with open(os.path.join(self.folder, "spool.toml"), "a", encoding="utf-8") as config:
+            config.write("[retention.night]\nkeep = 1\n")
+        worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.DEVNULL)
+        left, end = 4, time.monotonic() + 60
+        while left > 2 and time.monotonic() < end:
+            left = len(self.spool("jobs", "--json").json["jobs"])
+        worker.send_signal(signal.SIGTERM)
+        self.assertEqual(worker.wait(60), 0)
+        self.assertEqual(left, 2)
 
     def test_it_wants_to_know_what_goes(self):
         self.submit()
