@@ -57,7 +57,8 @@ endfunction()
 
 # spool_test(NAME SOURCES files... LINKS targets... [LABELS labels...] [SERVERS servers...] [TIMEOUT seconds] [SERIAL])
 #
-# One gtest program; each of its tests is a ctest test, named NAME.Suite.Test. SERIAL for those that measure
+# One gtest program; each of its tests is a ctest test, named NAME.Suite.Test. Under a sanitizer, which makes a process slow to
+# start, its tests run in four processes instead, NAME.part1 to NAME.part4 (GTEST_FILTER chooses among them). SERIAL for those that measure
 # the machine or take all of it. SERVERS run meanwhile (tests/servers).
 function(spool_test name)
   cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;LINKS;LABELS;SERVERS" ${ARGN})
@@ -79,7 +80,16 @@ function(spool_test name)
   if(ARG_SERIAL)
     list(APPEND props RUN_SERIAL ON)
   endif()
-  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES ${props})
+  if(NOT SPOOL_SANITIZE)
+    gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES ${props})
+    return()
+  endif()
+  foreach(part RANGE 1 4)
+    math(EXPR index "${part} - 1")
+    add_test(NAME ${name}.part${part} COMMAND ${name} --gtest_brief=1)
+    set_tests_properties(${name}.part${part} PROPERTIES ${props} TIMEOUT 1200
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=4;GTEST_SHARD_INDEX=${index}")
+  endforeach()
 endfunction()
 
 # Where things are, for the few tests that include it: as a definition for all it would keep a compiler's cache from finding
