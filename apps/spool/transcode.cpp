@@ -47,10 +47,9 @@ Result<std::string> build_identity() {
 }
 
 Result<UniqueFd> open_source(const std::string& path) {
-  SPOOL_ASSIGN(UniqueFd fd, open_file(path, O_RDONLY));
+  SPOOL_ASSIGN(UniqueFd fd, open_regular_file(path));
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) return fail_errno(errno, path);
-  if (!S_ISREG(info.st_mode)) return fail(Code::kInvalidArgument, fmt::format("{}: is not a file", path));
   if (info.st_size == 0) return fail(Code::kCorruptInput, fmt::format("{}: the file is empty", path));
   return fd;
 }

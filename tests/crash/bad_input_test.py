@@ -1,5 +1,6 @@
 """Bad input through the whole program: an error that names the file and what is wrong, exit code 1 or 2, and no half-written
 output in the place of a good one."""
+import os
 import shutil
 import struct
 import unittest
@@ -26,6 +27,10 @@ class BadInput(TranscodeTest):
 
     def test_a_file_that_is_not_there(self):
         self.refused("No such file or directory")
+
+    def test_what_is_no_file_is_refused_and_not_waited_for(self):
+        os.mkfifo(self.path)
+        self.refused("not a regular file")
 
     def test_a_text_file_named_mp4(self):
         self.path.write_bytes(b"It was a dark and stormy night.\n" * 50)
