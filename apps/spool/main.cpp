@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "base/json_schema.h"
 #include "commands.h"
 #include "executors/process/run_job.h"
 #include "steps/steps.h"
@@ -20,6 +21,27 @@ constexpr auto kCommands = {
     spool::add_prune,     spool::add_pipeline, spool::add_migrate,  spool::add_doctor,  spool::add_version,
 };
 
+// Words for the first word that should be a command and is none; CLI11 says only that one is missing.
+std::string unknown_command(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+    const CLI::App* below = nullptr;
+    std::vector<std::string> known;
+    for (const CLI::App* command : at->get_subcommands([](const CLI::App*) { return true; })) {
+      if (command->get_name() == argv[i]) below = command;
+      if (!command->get_name().empty()) known.push_back(command->get_name());
+    }
+    if (known.empty()) return {};
+    if (below == nullptr) {
+      const std::string near = spool::nearest_word(argv[i], known);
+      return fmt::format("there is no command '{}'{}", argv[i],
+                         near.empty() ? "" : fmt::format(", did you mean '{}'?", near));
+    }
+    at = below;
+  }
+  return {};
+}
+
 int run(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("spool"));  // stdout is for results
   spool::Context context;
@@ -32,7 +54,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     context.json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
-    spool::print_error({spool::Code::kInvalidArgument, fmt::format("{} (see --help)", error.what())},
+    const std::string unknown = unknown_command(app, argc, argv);
+    spool::print_error({spool::Code::kInvalidArgument,
+                        fmt::format("{} (see --help)", unknown.empty() ? error.what() : unknown)},
                        context);
     return spool::kWrongUsage;
   }

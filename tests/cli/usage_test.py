@@ -23,6 +23,14 @@ class Usage(CliTest):
             self.assertEqual(answer["error"]["code"], "invalid_argument", words)
             self.assertIn(answer["error"]["message"], run.err)
 
+    def test_what_is_no_command_is_named_with_the_one_that_is_near(self):
+        for words, told in ((["transcod", "a.mp4", "-o", "out"], "there is no command 'transcod', did you mean 'transcode'?"),
+                            (["help"], "there is no command 'help' (see --help)"),
+                            (["queues", "paus", "night"], "there is no command 'paus', did you mean 'pause'?"),
+                            (["limit", "lst"], "there is no command 'lst', did you mean 'list'?"),
+                            (["limit"], "A subcommand is required")):
+            self.assertIn(told, self.spool(*words, code=2).err)
+
     def test_the_version_is_told_in_words_and_in_json(self):
         version = self.spool("version", "--json").json["version"]
         self.assertRegex(version, r"^\d+\.\d+\.\d+$")
