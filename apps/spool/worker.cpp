@@ -66,12 +66,16 @@ void announce_sandbox(EngineOptions& options) {
                sandbox.error().message);
 }
 
-// Nothing left that could still run: what is held waits for its owner, what a paused queue has for its
-// operator.
-bool is_idle(Store& store) {
+// Nothing left that this worker could still run: what is held waits for its owner, what a paused queue has
+// for its operator, and what is in other queues for their workers.
+bool is_idle(Store& store, const std::vector<std::string>& queues) {
   const auto counts = store.counts();
   if (!counts) return false;
-  return std::all_of(counts->begin(), counts->end(), [](const QueueCounts& queue) {
+  const auto mine = [&queues](const std::string& name) {
+    return queues.empty() || std::find(queues.begin(), queues.end(), name) != queues.end();
+  };
+  return std::all_of(counts->begin(), counts->end(), [&](const QueueCounts& queue) {
+    if (!mine(queue.queue)) return true;
     std::int64_t open = 0;
     for (const State state : {State::kWaiting, State::kScheduled, State::kAvailable, State::kRunning})
       if (!queue.paused || state == State::kRunning) open += queue.counts[static_cast<int>(state)];
@@ -99,7 +103,7 @@ Result<int> work(const Options& options, const Context& context) {
              "spool: working on {} with {} slots; Ctrl-C lets running jobs end, a second one stops them\n",
              without_secret(config.store), slots);
   std::function<bool()> until;
-  if (options.until_idle) until = [&store] { return is_idle(*store); };
+  if (options.until_idle) until = [&] { return is_idle(*store, config.queues); };
   SPOOL_TRY(engine.worker().run(until));
   if (signals.came_twice()) engine.leave_if_deaf(kDone);
   return kDone;
@@ -114,7 +118,7 @@ void add_worker(CLI::App& app, Context& context) {
   command->add_option("--slots", options->slots, "How many jobs run at once; one a core unless given");
   command->add_option("--queue", options->queues, "Only jobs of this queue (repeatable)");
   command->add_option("--tag", options->tags, "What this worker has, for jobs that ask for it (repeatable)");
-  command->add_flag("--until-idle", options->until_idle, "End when nothing is left to do");
+  command->add_flag("--until-idle", options->until_idle, "End when nothing is left to do in its queues");
   command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox,
                     "Run media without a sandbox: only for files that you trust");
   add_store_options(*command, context);

@@ -105,6 +105,12 @@ class Worker(CliTest):
         for job in tree["children"]:
             self.assertEqual((job["queue"], job["tags"], job["priority"]), ("media", ["big", "sandbox"], 3))
 
+    def test_a_worker_of_one_queue_is_idle_whatever_others_hold(self):
+        other = self.submit("exec", "command=twice", "-i", "a.txt")
+        mine = self.submit("exec", "command=twice", "-i", "a.txt", "--queue", "media")
+        self.spool("worker", "--until-idle", "--queue", "media")
+        self.assertEqual([self.state(mine), self.state(other)], ["succeeded", "available"])
+
     def make_film(self):
         subprocess.run(["ffmpeg", "-y", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc=s=160x120:r=25:d=2", "-c:v", "libx264",
                         "-preset", "ultrafast", "-pix_fmt", "yuv420p", "film.mp4"], cwd=self.folder, check=True)
