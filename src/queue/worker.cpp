@@ -67,7 +67,7 @@ void Worker::State::Batch::clear() {
 void Worker::State::add_ended(Settlement settlement) {
   const std::lock_guard lock(wake_mutex);
   ended.push_back(std::move(settlement));
-  if (std::exchange(loop_waits, false)) wake_loop.notify_one();
+  if (ended.size() >= enough_ended && std::exchange(loop_waits, false)) wake_loop.notify_one();
 }
 
 void Worker::State::add_report(ProgressReport report) {
@@ -128,7 +128,7 @@ Result<void> Worker::State::loop(const std::function<bool()>& until) {
       draining = drain;
       stopping = stop;
       lost = std::exchange(lease_lost, false);
-      if (sent.empty()) hint = false;  // what is on its way may have been there before
+      if (under_way.empty()) hint = false;  // what is on its way may have been there before
     }
     if (stopping) return finish(false);
     if (lost) {
@@ -141,7 +141,7 @@ Result<void> Worker::State::loop(const std::function<bool()>& until) {
       return fail(std::move(did).error());
     }
     if (until && until()) return finish(true);
-    if (draining && running.size() == 0 && to_settle.settlements.empty() && sent.empty()) {
+    if (draining && running.size() == 0 && to_settle.settlements.empty() && under_way.empty()) {
       const std::lock_guard lock(wake_mutex);
       if (ended.empty()) break;
     }
@@ -152,7 +152,7 @@ Result<void> Worker::State::loop(const std::function<bool()>& until) {
 
 // After a lost lease. What ran counts for nothing; false: asked to end before there was a new session.
 Result<bool> Worker::State::begin_anew() {
-  while (!sent.empty()) SPOOL_TRY(receive());
+  while (!under_way.empty()) SPOOL_TRY(receive());
   to_settle.clear();
   reports.clear();
   // The session is not closed: the store ends it by its own clock, and charges the loss. A job that starves
@@ -200,8 +200,11 @@ Result<bool> Worker::State::open_session() {
 void Worker::State::sleep(Duration most, Turn why) {
   const bool idle = why == Turn::kIdle;
   std::unique_lock lock(wake_mutex);
+  enough_ended =
+      under_way.empty() ? 1 : worth_a_second() - std::min(worth_a_second() - 1, to_settle.settlements.size());
   const auto something = [&] {
-    return !ended.empty() || answered > 0 || (idle && hint) || lease_lost || (stop && !finishing);
+    return ended.size() >= enough_ended || answered > 0 || (idle && hint) || lease_lost ||
+           (stop && !finishing);
   };
   if (something()) return;
   if (idle) {
@@ -219,36 +222,65 @@ void Worker::State::pause(Duration duration) {
   wake_loop.wait_for(lock, duration, [&] { return lease_lost || (stop && !finishing); });
 }
 
-// Sends an exchange that settles what has ended and claims for what is free, and takes one that is back.
+std::size_t Worker::State::at_once() const {
+  return static_cast<std::size_t>(store.exchanges_at_once());
+}
+
+// Settlements for which a second exchange is sent: fewer wait until the first one is back.
+std::size_t Worker::State::worth_a_second() const {
+  return static_cast<std::size_t>(std::max(1, options.slots / 4));
+}
+
+// Sends exchanges that settle what has ended and claim for what is free, and takes one that is back.
 Result<Worker::State::Turn> Worker::State::turn(bool claim) {
   collect_ended();
-  const auto at_once = static_cast<std::size_t>(store.exchanges_at_once());
-  if (sent.size() < at_once) {
+  while (under_way.empty() ||
+         (under_way.size() < at_once() && to_settle.settlements.size() >= worth_a_second())) {
     const auto reported = reports.flush(store, to_settle.settlements);
     if (!reported) return passing(reported.error());
     act_on(*reported);
-
+    Batch batch = next_batch();
     ClaimRequest want;
-    want.slots = claim ? options.slots - running.slots() : 0;
-    for (const Sent& earlier : sent) want.slots -= earlier.want.slots;
-    want.slots = std::max(want.slots, 0);
+    want.slots = claim ? free_slots() : 0;
     want.all_slots = options.slots;
     want.queues = options.queues;
     want.tags = options.tags;
-    if (want.slots > 0 || !to_settle.settlements.empty()) send(std::move(want));
+    if (want.slots == 0 && batch.settlements.empty()) break;
+    send(std::move(batch), std::move(want));
   }
-  if (sent.empty()) return Turn::kIdle;
-  if (sent.size() < at_once) {
+  if (under_way.empty()) return Turn::kIdle;
+  if (under_way.size() < at_once()) {
     const std::lock_guard lock(wake_mutex);
     if (answered == 0) return Turn::kWaiting;
   }
   return receive();
 }
 
-void Worker::State::send(ClaimRequest want) {
-  Sent& one = sent.emplace_back(Sent{std::exchange(to_settle, {}), std::move(want), {}});
+// What has ended; where two exchanges pay no more than half of what the worker can run, so that there is a
+// second half.
+Worker::State::Batch Worker::State::next_batch() {
+  const auto half = static_cast<std::size_t>((options.slots + 1) / 2);
+  if (at_once() == 1 || to_settle.settlements.size() <= half) return std::exchange(to_settle, {});
+  Batch batch, rest;
+  for (std::size_t i = 0; i < to_settle.settlements.size(); ++i)
+    (i < half ? batch : rest).add(std::move(to_settle.settlements[i]), std::move(to_settle.attempts[i]));
+  to_settle = std::move(rest);
+  return batch;
+}
+
+// That nobody runs in, and no exchange has asked for or will ask for with what it settles.
+int Worker::State::free_slots() const {
+  int free = options.slots - running.slots();
+  for (const Sent& earlier : under_way) free -= earlier.want.slots;
+  for (const RunningAttempt& later : to_settle.attempts)
+    if (later.claim) free -= later.claim->slots;
+  return std::max(free, 0);
+}
+
+void Worker::State::send(Batch batch, ClaimRequest want) {
+  Sent& one = under_way.emplace_back(Sent{std::move(batch), std::move(want), {}});
   // Deferred: on this thread, when it is received.
-  const auto when = store.exchanges_at_once() == 1 ? std::launch::deferred : std::launch::async;
+  const auto when = at_once() == 1 ? std::launch::deferred : std::launch::async;
   one.answer = std::async(when, [this, &one, mine = session] {
     auto exchanged = store.exchange(mine, one.batch.settlements, one.want);
     const std::lock_guard lock(wake_mutex);
@@ -260,9 +292,9 @@ void Worker::State::send(ClaimRequest want) {
 
 // Waits for the one that was sent first.
 Result<Worker::State::Turn> Worker::State::receive() {
-  auto exchanged = sent.front().answer.get();
-  Batch batch = std::move(sent.front().batch);
-  sent.pop_front();
+  auto exchanged = under_way.front().answer.get();
+  Batch batch = std::move(under_way.front().batch);
+  under_way.pop_front();
   {
     const std::lock_guard lock(wake_mutex);
     --answered;
@@ -413,7 +445,9 @@ Result<void> Worker::State::finish(bool call_follow_ups) {
   finishing = true;
   running.stop_all(StopReason::kDraining);
   const auto patience = BootClock::now() + options.grace + kLastPatience;
-  const auto left = [&] { return running.size() > 0 || !to_settle.settlements.empty() || !sent.empty(); };
+  const auto left = [&] {
+    return running.size() > 0 || !to_settle.settlements.empty() || !under_way.empty();
+  };
   while (left() && BootClock::now() < patience) {
     {
       const std::lock_guard lock(lease_mutex);
@@ -424,7 +458,7 @@ Result<void> Worker::State::finish(bool call_follow_ups) {
     if (*did == Turn::kIdle || *did == Turn::kWaiting) sleep(milliseconds(100), Turn::kWaiting);
   }
   to_settle.clear();
-  sent.clear();  // waits for them
+  under_way.clear();  // waits for them
   reports.clear();
   follow_ups.finish(call_follow_ups);
   bool close = false;

@@ -55,9 +55,10 @@ struct Worker::State {
   std::condition_variable wake_loop;
   bool loop_waits = false;
   std::vector<Settlement> ended;
-  bool hint = false;   // the store may have something
-  int answered = 0;    // exchanges that are back
-  bool armed = false;  // the listener shall listen
+  std::size_t enough_ended = 1;  // to wake the loop
+  bool hint = false;             // the store may have something
+  int answered = 0;              // exchanges that are back
+  bool armed = false;            // the listener shall listen
   std::condition_variable wake_listener;
   bool drain = false, stop = false;
   bool finishing = false;
@@ -104,7 +105,7 @@ struct Worker::State {
     std::future<Result<Exchange>> answer;
   };
   Batch to_settle;
-  std::deque<Sent> sent;                // in the order of their sending
+  std::deque<Sent> under_way;           // in the order of their sending
   std::set<Uuid> refused;               // settlements that were replaced by a failure once
   std::set<std::string> unknown_kinds;  // told about
   StoreTrouble trouble;
@@ -117,7 +118,11 @@ struct Worker::State {
   void collect_ended();
   void add_settlement(RunningAttempt attempt, Settlement settlement);
   void put_back(Batch batch);
-  void send(ClaimRequest want);
+  [[nodiscard]] std::size_t at_once() const;
+  [[nodiscard]] std::size_t worth_a_second() const;
+  [[nodiscard]] Batch next_batch();
+  [[nodiscard]] int free_slots() const;
+  void send(Batch batch, ClaimRequest want);
   Result<Turn> receive();
   std::optional<Error> after_exchange(Batch batch, const std::vector<Result<void>>& settled);
   void begin(std::vector<Claim> claims);
