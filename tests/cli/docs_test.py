@@ -66,6 +66,15 @@ class PipelinesPage(CliTest):
             told = set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", cell)))
             self.assertEqual(told - everywhere, set(schema) - everywhere, kind)
 
+    def test_its_tables_have_every_key_of_a_ladder_and_no_other(self):
+        ladder, rung = read("pipelines.md").split("## Ladders")[1].split("## What is refused")[0].split("and of each rung")
+        for table, document in ((ladder, "zzz: 1\nrungs: []\n"), (rung, "rungs: [{zzz: 1}]\n")):
+            self.write("l.yaml", document)
+            self.write("film.mp4", "no film")
+            said = self.spool("transcode", "film.mp4", "-o", "out", "--ladder", "l.yaml", code=2).err
+            told = {key for cell in re.findall(r"(?m)^\| (`.*?) \|", table) for key in re.findall(r"`(\w+)`", cell)}
+            self.assertEqual(told, set(re.search(r'unknown key "zzz"; known are ([\w, ]+)', said)[1].split(", ")))
+
     def test_every_document_in_it_is_an_example(self):
         marks = re.findall(r"<!-- (?:right|wrong) -->", read("pipelines.md"))
         self.assertEqual(len(marks), len(re.findall(r"```(?:yaml|json)\n", read("pipelines.md"))))
