@@ -297,12 +297,15 @@ Result<Document> parse_pipeline(std::string_view text, std::string_view name,
 
 Result<Json> check_parameters(const Kind& kind, Json parameters, const Environment& environment) {
   std::string wrong;
-  read_parameters(
-      kind.schema, parameters, environment, [&](const std::string& pointer, bool, std::string message) {
-        if (!wrong.empty()) wrong += '\n';
-        wrong += pointer.empty() ? fmt::format("{}: {}", kind.name, message)
-                                 : fmt::format("{}: {}: {}", kind.name, pointer.substr(1), message);
-      });
+  read_parameters(kind.schema, parameters, environment,
+                  [&](const std::string& pointer, bool, std::string message) {
+                    if (!wrong.empty()) wrong += '\n';
+                    const std::string place = pointer.empty() ? "" : pointer.substr(1);
+                    // What the schema says names its place already.
+                    const bool named = message.starts_with(place.substr(0, place.find('/')));
+                    wrong += named ? fmt::format("{}: {}", kind.name, message)
+                                   : fmt::format("{}: {}: {}", kind.name, place, message);
+                  });
   if (!wrong.empty()) return fail(Code::kInvalidArgument, std::move(wrong));
   return parameters;
 }

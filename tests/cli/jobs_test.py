@@ -39,10 +39,10 @@ class Jobs(CliTest):
         self.assertEqual(self.submit("speed=balanced", "--id", ID, "--json", code=2).json["error"]["code"], "conflict")
 
     def test_wrong_parameters_are_named_before_anything_is_stored(self):
-        for words, told in ((["start=10"], 'start: "10" is not a duration: the unit is missing'),
+        for words, told in ((["start=10"], 'transcode: start: "10" is not a duration: the unit is missing'),
                             (["start=10x"], '"x" is no unit of time'),
                             (["sped=fast"], 'unknown key "sped", did you mean "speed"?'),
-                            (["speed=slow"], "speed: must be one of fast, balanced"),
+                            (["speed=slow"], "transcode: speed: must be one of fast, balanced"),
                             (["start"], '"start": expected KEY=VALUE'),
                             (["--delay", "10"], "--delay: "),
                             (["--id", "12"], "12"),
