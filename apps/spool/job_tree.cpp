@@ -84,10 +84,12 @@ class Tree {
   void add_notes(const Job& job, const std::string& lead) {
     for (const AttemptError& error : job.errors) {
       const std::string where = error.worker.empty() ? "" : fmt::format(" ({})", printable(error.worker));
-      note(lead,
-           fmt::format("attempt {} after {}{}: {}: {}", error.attempt,
-                       short_duration(error.ended - error.began), where, name(error.error.code),
-                       printable(error.error.message)),
+      // What failed without having run, for its needs or its children, had no attempt.
+      const std::string when = error.attempt == 0
+                                   ? ""
+                                   : fmt::format("attempt {} after {}{}: ", error.attempt,
+                                                 short_duration(error.ended - error.began), where);
+      note(lead, fmt::format("{}{}: {}", when, name(error.error.code), printable(error.error.message)),
            Style::kRed);
     }
     if (job.state == State::kFailed && !job.errors.empty()) add_log(job.errors.back().log_tail, lead);
@@ -120,16 +122,29 @@ class Tree {
     lines_.push_back({lead, nullptr, std::move(text), style});
   }
 
+  // The first start of it or of what is below it: a parent's own phases are moments, what it took is not.
+  std::optional<Time> began(const Job& job) const {
+    std::optional<Time> first = job.claimed;
+    if (const auto below = children_.find(job.id); below != children_.end())
+      for (const Job* child : below->second)
+        if (const auto start = began(*child); start && (!first || *start < *first)) first = start;
+    return first;
+  }
+
+  bool goes_on(const Job& job) const {
+    return job.state == State::kRunning || (job.state == State::kWaiting && children_.count(job.id) > 0);
+  }
+
   std::string state_text(const Job& job) const {
-    if (job.state == State::kRunning || (job.state == State::kWaiting && children_.count(job.id) > 0))
-      return fmt::format("{} {:.0f}%", name(job.state), 100 * tree_progress(jobs_, job.id));
+    if (goes_on(job)) return fmt::format("{} {:.0f}%", name(job.state), 100 * tree_progress(jobs_, job.id));
     return std::string(name(job.state));
   }
 
   std::string time_text(const Job& job) const {
-    if (!job.claimed) return "";
-    const Time until = job.ended ? *job.ended : job.state == State::kRunning ? view_.now : *job.claimed;
-    return until > *job.claimed ? short_duration(until - *job.claimed) : "";
+    const auto from = began(job);
+    if (!from) return "";
+    const Time until = job.ended ? *job.ended : goes_on(job) ? view_.now : *from;
+    return until > *from ? short_duration(until - *from) : "";
   }
 
   std::string job_line(const Line& line) const {

@@ -64,6 +64,26 @@ TEST(JobTree, IsDrawnWithStatesTimesAttemptsAndErrors) {
 )");
 }
 
+TEST(JobTree, AParentsTimeBeginsWithTheFirstOfItsChildren) {
+  std::vector<Job> jobs{job(1, "transcode", State::kSucceeded),
+                        job(2, "transcode.chunk", State::kSucceeded, 1)};
+  jobs[0].claimed = kStart + 13s;  // its last phase
+  const std::string ended = render_tree(jobs, id(1), {.width = 90, .now = kStart + 31s});
+  EXPECT_NE(ended.find("succeeded            12s\n└"), std::string::npos) << ended;
+  jobs[0].state = State::kWaiting;
+  jobs[0].ended.reset();
+  const std::string waits = render_tree(jobs, id(1), {.width = 90, .now = kStart + 31s});
+  EXPECT_NE(waits.find("30s\n└"), std::string::npos) << waits;
+}
+
+TEST(JobTree, WhatFailedWithoutHavingRunIsNoAttempt) {
+  auto jobs = a_failed_tree();
+  jobs[2].errors[0].attempt = 0;
+  const std::string text = render_tree(jobs, id(1), {.width = 200, .now = kStart});
+  EXPECT_EQ(text.find("attempt 0"), std::string::npos) << text;
+  EXPECT_NE(text.find("│    crashed: signal 11"), std::string::npos) << text;
+}
+
 TEST(JobTree, NoLineIsWiderThanTheTerminal) {
   auto jobs = a_failed_tree();
   jobs[0].name = std::string(200, 'n');
