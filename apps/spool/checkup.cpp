@@ -5,9 +5,11 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <thread>
 
 #include "av/library_facts.h"
+#include "base/file.h"
 #include "executors/process/memory_cgroup.h"
 #include "executors/process/sandbox.h"
 #include "parts.h"
@@ -171,6 +173,11 @@ std::vector<Finding> examine_folder(const std::string& area, const std::filesyst
     return {{area, Health::kProblem, fmt::format("{} cannot be written", existing.string()),
              fmt::format("allow this user to write it, or name another {}",
                          holds_database ? "--store" : "--objects")}};
+  if (const auto file = nameless_file(existing);
+      !file && file.error().native == EOPNOTSUPP && !holds_database)
+    return {{area, Health::kProblem,
+             fmt::format("{} is on a file system without nameless files (O_TMPFILE)", where),
+             "keep objects on ext4, xfs, btrfs or tmpfs (--objects DIR), or in a bucket (s3://BUCKET)"}};
   struct statfs info {};
   if (statfs(existing.c_str(), &info) != 0)
     return {{area, Health::kNote, errno_error(errno, existing.string()).message, ""}};

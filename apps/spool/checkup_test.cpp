@@ -38,6 +38,15 @@ TEST(Checkup, AFolderThatIsNotThereYetIsJudgedByItsParent) {
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "a"));
 }
 
+TEST(Checkup, AFileSystemWithoutNamelessFilesIsNoPlaceForObjects) {
+  const auto findings = examine_folder("objects", "/proc", false);
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].health, Health::kProblem);
+  // Only root may try to write there.
+  EXPECT_NE(findings[0].found.find(geteuid() == 0 ? "without nameless files" : "cannot be written"),
+            std::string::npos);
+}
+
 TEST(Checkup, AFileInThePlaceOfTheStoreIsAProblem) {
   const TemporaryFolder folder;
   Config config;

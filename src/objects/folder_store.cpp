@@ -63,7 +63,9 @@ Result<std::unique_ptr<FolderStore>> FolderStore::at(const fs::path& root) {
     return fail_errno(error.value(), fmt::format("cannot make the objects folder {}", root.string()));
   SPOOL_ASSIGN(UniqueFd fd, open_file(root, O_PATH | O_DIRECTORY));
   fs::remove_all(root / kTemporaryFolder, error);  // a living program's are made again: link_into()
-  return std::unique_ptr<FolderStore>(new FolderStore(fs::absolute(root), std::move(fd)));
+  std::unique_ptr<FolderStore> store(new FolderStore(fs::absolute(root), std::move(fd)));
+  SPOOL_TRY(store->create());
+  return store;
 }
 
 Result<FolderStore::Place> FolderStore::place(std::string_view key, bool make_folders) {
@@ -111,8 +113,15 @@ int FolderStore::link_into(const Place& at, Link link) {
 
 Result<UniqueFd> FolderStore::create() {
   UniqueFd fd(openat(fd_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0644));
-  if (!fd) return fail_errno(errno, fmt::format("cannot write into {}", root_.string()));
-  return fd;
+  if (fd) return fd;
+  if (errno == EOPNOTSUPP)
+    return fail(
+        Error{Code::kUnsupported,
+              fmt::format("{}: its file system has no nameless files (O_TMPFILE), of which whole outputs "
+                          "are made; name a folder on ext4, xfs, btrfs or tmpfs",
+                          root_.string()),
+              errno});
+  return fail_errno(errno, fmt::format("cannot write into {}", root_.string()));
 }
 
 Result<void> FolderStore::commit(std::string_view key, int fd) {

@@ -14,7 +14,8 @@ namespace spool {
 
 class FolderStore : public ObjectStore {
  public:
-  // Makes the folder if it is missing.
+  // Makes the folder if it is missing. Errors: kUnsupported on a file system that has no nameless files (NFS,
+  // FAT, most of FUSE).
   [[nodiscard]] static Result<std::unique_ptr<FolderStore>> at(const std::filesystem::path& root);
 
   Result<void> put(std::string_view key, std::span<const std::byte> bytes) override;

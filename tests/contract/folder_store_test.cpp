@@ -127,6 +127,14 @@ TEST(FolderStore, OfManyWhoPutIfAbsentOneWins) {
   EXPECT_EQ(lost, 7);
 }
 
+TEST(FolderStore, AFileSystemWithoutNamelessFilesIsRefusedInWordsBeforeAnythingIsDone) {
+  const auto store = FolderStore::at("/proc");
+  ASSERT_FALSE(store);
+  // Only root may try to write there.
+  EXPECT_EQ(store.error().code, geteuid() == 0 ? Code::kUnsupported : Code::kPermissionDenied);
+  EXPECT_NE(store.error().message.find("/proc"), std::string::npos) << store.error().message;
+}
+
 TEST(FolderStore, AFolderThatCannotBeMadeIsNamed) {
   const auto store = FolderStore::at("/proc/no/such");
   ASSERT_FALSE(store);
