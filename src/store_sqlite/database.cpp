@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
 namespace spool::sqlite {
@@ -121,6 +124,18 @@ std::optional<Duration> Rows::maybe_duration(int at) const {
   return null(at) ? std::nullopt : std::optional<Duration>(Duration(i64(at)));
 }
 
+namespace {
+
+// Of a file that it may not make SQLite says that it is not there: it has tried to read it, then.
+int why_not_opened(const std::string& path, int flags, int system) {
+  if (system != ENOENT || (flags & SQLITE_OPEN_CREATE) == 0) return system;
+  std::string folder = std::filesystem::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  return access(folder.c_str(), F_OK) == 0 && access(folder.c_str(), W_OK) != 0 ? errno : system;
+}
+
+}  // namespace
+
 Database::Database(const std::string& path, int flags, const std::string& vfs, Duration busy_timeout)
     : busy_timeout_(busy_timeout) {
   sqlite3* made = nullptr;
@@ -129,7 +144,7 @@ Database::Database(const std::string& path, int flags, const std::string& vfs, D
   db_.reset(made);
   if (code != SQLITE_OK) {
     const int system = made != nullptr ? sqlite3_system_errno(made) : 0;
-    if (system != 0) throw StoreError{errno_error(system, path)};
+    if (system != 0) throw StoreError{errno_error(why_not_opened(path, flags, system), path)};
     raise(made, code, path);
   }
   sqlite3_extended_result_codes(made, 1);

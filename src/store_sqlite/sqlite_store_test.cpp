@@ -145,8 +145,11 @@ TEST_F(SqliteStoreTest, AReadOnlyFileIsRefused) {
 }
 
 TEST_F(SqliteStoreTest, AReadOnlyFolderIsRefused) {
-  fs::permissions(folder_.path(), fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read |
-                                      fs::perms::others_exec);
+  const auto may_look = fs::perms::owner_read | fs::perms::owner_exec | fs::perms::group_read |
+                        fs::perms::group_exec | fs::perms::others_read | fs::perms::others_exec;
+  fs::permissions(folder_.path(), may_look);
+  EXPECT_EQ(open_without_rights(path()), 0);
+  fs::permissions(folder_.path(), fs::perms::none);
   EXPECT_EQ(open_without_rights(path()), 0);
   fs::permissions(folder_.path(), fs::perms::owner_all);
 }
