@@ -46,12 +46,12 @@ Error open_error(const ByteSource& source, int err) {
                             : fmt::format("; at least {} bytes are not there", shape->missing_bytes)),
             err};
   if (err == AVERROR(EINVAL))
-    return {
-        Code::kUnsupported,
-        fmt::format("{}: this kind of file is not accepted (playlists and scripts that refer to other files "
-                    "never are)",
-                    source.name),
-        err};
+    return {Code::kUnsupported,
+            fmt::format(
+                "{}: this kind of file is not accepted (still pictures are not, and nothing that refers to "
+                "other files)",
+                source.name),
+            err};
   return {Code::kCorruptInput,
           av_error(err, fmt::format("{}: not a video or audio file that can be read", source.name)).message,
           err};

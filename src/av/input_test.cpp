@@ -112,6 +112,13 @@ TEST(Input, RefusesNoise) {
   EXPECT_EQ(refusal(memory_source(noise, "noise.bin")).code, Code::kCorruptInput);
 }
 
+TEST(Input, SaysThatAStillPictureIsNotAccepted) {
+  const Error error =
+      refusal(memory_source(std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16) + std::string(100, '\0')));
+  EXPECT_EQ(error.code, Code::kUnsupported);
+  EXPECT_NE(error.message.find("still pictures"), std::string::npos) << error.message;
+}
+
 TEST(Input, OpensNoOtherFileThatAReferenceNames) {
   auto input = Input::open(corpus("external_reference.mov"));
   ASSERT_TRUE(input) << input.error().message;
