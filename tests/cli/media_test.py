@@ -126,6 +126,11 @@ class MediaKinds(CliTest):
             self.assertIn(expected, run.err)
         self.assertFalse(os.path.exists(os.path.join(self.folder, "spool-data/spool.db")))
 
+    def test_thumbnails_every_so_many_seconds_and_frames_are_too_much_asked(self):
+        job = self.spool("submit", "thumbnails", "-i", film, "every=2s", "every_frames=10").out.strip()
+        self.spool("worker", "--until-idle")
+        self.assertIn("not both", self.spool("show", job).out)
+
     def test_what_is_no_film_fails_in_words_and_leaves_no_output(self):
         self.write("film.mp4", "no film at all")
         for kind in ("probe", "poster", "thumbnails"):
