@@ -1,5 +1,6 @@
 // hls.js and Shaka Player play what `spool transcode` made, in Debian's Chromium: to the end, at each join, over switches of
-// variants, without a stall or a hole; flash and beep are together.
+// variants, without a stall or a hole; flash and beep are together. SPOOL_PLAY=FOLDER plays what is there; SPOOL_FLEET=1 what four
+// workers made on PostgreSQL and S3, straight out of the bucket.
 import assert from 'node:assert/strict';
 import {execFileSync, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -9,12 +10,13 @@ import path from 'node:path';
 import {after, before, test} from 'node:test';
 import {fileURLToPath} from 'node:url';
 import {chromium} from 'playwright-core';
+import {transcodeOnFleet} from './fleet.mjs';
 import {serve} from './server.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const shots = process.env.SPOOL_SCREENSHOTS ?? path.join(tmpdir(), 'spool-screenshots');
 const SECONDS = 26, FIRST_FLASH = 2, FLASH_EVERY = 4, FLASH = 0.2;  // most flashes begin at a segment's border
-let folder, out, server, browser;
+let folder, out, fleet, server, films, browser;
 
 function makeFilm(file) {
   const flash = `lt(mod(t+${FLASH_EVERY - FIRST_FLASH}\\,${FLASH_EVERY})\\,${FLASH})`;
@@ -31,11 +33,13 @@ before(async () => {
   if (!process.env.SPOOL_PLAY) {
     const film = path.join(folder, 'film.mp4');
     makeFilm(film);
-    execFileSync(process.env.SPOOL ?? 'build/dev/spool', ['transcode', film, '-o', out], {stdio: ['ignore', 'ignore', 'inherit']});
+    if (process.env.SPOOL_FLEET) fleet = await transcodeOnFleet(film, out);
+    else execFileSync(process.env.SPOOL ?? 'build/dev/spool', ['transcode', film, '-o', out], {stdio: ['ignore', 'ignore', 'inherit']});
   }
   execFileSync('python3', ['-B', path.join(here, '../hls/rfc8216_check'), out], {stdio: 'inherit'});
   mkdirSync(shots, {recursive: true});
   server = await serve({'/film/': out, '/test/': here, '/lib/': path.join(here, 'node_modules')});
+  films = fleet?.films ?? `${server.url}/film`;
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--headless', '--disable-gpu', '--disable-background-networking', '--autoplay-policy=no-user-gesture-required'],
@@ -45,6 +49,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await server?.close();
+  await fleet?.close();
   rmSync(folder, {recursive: true, force: true});
 });
 
@@ -61,12 +66,12 @@ function uris(what) {
                           : master.split('\n').filter((line) => line && !line.startsWith('#'));
 }
 
-async function opened(which, manifest, url = server.url) {
+async function opened(which, manifest, from = films, site = server.url) {
   const page = await browser.newPage();
   const said = [];
   page.on('pageerror', (error) => said.push(String(error)));
-  await page.goto(`${url}/test/player.html`);
-  const film = await page.evaluate(([w, film]) => load(w, film), [which, `${url}/film/${manifest}`]);
+  await page.goto(`${site}/test/player.html`);
+  const film = await page.evaluate(([w, film]) => load(w, film), [which, `${from}/${manifest}`]);
   return {page, film, said};
 }
 
@@ -114,7 +119,7 @@ for (const [which, manifest] of [['hls', 'master.m3u8'], ['shaka', 'master.m3u8'
 
 test('flash and beep are within 20 ms of each other, and of where they belong', {timeout: 300000, skip: process.env.SPOOL_PLAY && 'another film'}, async () => {
   const {page} = await opened('hls', 'master.m3u8');
-  const beeps = await page.evaluate((url) => globalThis.beeps(url), `/film/${uris('audio')[0]}`);
+  const beeps = await page.evaluate((url) => globalThis.beeps(url), `${films}/${uris('audio')[0]}`);
   const expected = [];
   for (let at = FIRST_FLASH; at < SECONDS; at += FLASH_EVERY) expected.push(at);
   const borders = joins(uris('video')[0]);
@@ -147,7 +152,7 @@ function appears(file) {
 
 // The encoder is stopped as soon as there is something to play, so that the player surely meets a playlist that grows.
 for (const which of ['hls', 'shaka']) {
-  test(`${which} plays a film from its beginning while it is made`, {timeout: 300000, skip: process.env.SPOOL_PLAY && 'it is made'}, async () => {
+  test(`${which} plays a film from its beginning while it is made`, {timeout: 300000, skip: (process.env.SPOOL_PLAY ?? process.env.SPOOL_FLEET) && 'it is made'}, async () => {
     const growing = path.join(folder, `growing-${which}`);
     mkdirSync(growing);
     const playable = appears(path.join(growing, 'master.m3u8'));
@@ -160,7 +165,7 @@ for (const which of ['hls', 'shaka']) {
       const master = readFileSync(path.join(growing, 'master.m3u8'), 'utf8');
       const playlist = path.join(growing, master.split('\n').find((line) => line && !line.startsWith('#')));
       assert.doesNotMatch(readFileSync(playlist, 'utf8'), /#EXT-X-ENDLIST/, 'made before it was played: the test shows nothing');
-      const {page, film, said} = await opened(which, 'master.m3u8', grown.url);
+      const {page, film, said} = await opened(which, 'master.m3u8', `${grown.url}/film`, grown.url);
       assert.ok(await page.evaluate(() => video.currentTime) < 0.1, 'does not begin at its beginning');
       maker.kill('SIGCONT');
       await page.evaluate(() => video.play());
