@@ -89,7 +89,7 @@ struct Worker::State {
   void rescue(StoreTrouble& trouble, BootClock::time_point& next);
   Duration tick(Scheduler& scheduler, StoreTrouble& trouble);
   void send_reports(StoreTrouble& trouble);
-  void act_on(const ReportBox::Sent& sent);
+  void act_on(const ReportBox::Sent& answers);
 
   // The loop's own (worker.cpp) -------------------------------------------------------------------------
   struct Batch {

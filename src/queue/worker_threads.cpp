@@ -118,19 +118,19 @@ void Worker::State::renew(StoreTrouble& renewing, BootClock::time_point& next) {
 }
 
 void Worker::State::send_reports(StoreTrouble& reporting) {
-  const auto sent = reports.send_due(store, BootClock::now());
-  if (!sent) {
-    reporting.failed(sent.error());
+  const auto answers = reports.send_due(store, BootClock::now());
+  if (!answers) {
+    reporting.failed(answers.error());
     return;
   }
   reporting.over();
-  act_on(*sent);
+  act_on(*answers);
 }
 
-void Worker::State::act_on(const ReportBox::Sent& sent) {
-  running.stop(sent.cancel, StopReason::kCancelled);
-  running.stop(sent.lost, StopReason::kLeaseLost);
-  for (const Uuid& job : sent.checkpointed)
+void Worker::State::act_on(const ReportBox::Sent& answers) {
+  running.stop(answers.cancel, StopReason::kCancelled);
+  running.stop(answers.lost, StopReason::kLeaseLost);
+  for (const Uuid& job : answers.checkpointed)
     if (const auto attempt = running.find(job); attempt && attempt->kind->follow_up)
       follow_ups.add(*attempt->kind, attempt->claim);
 }
