@@ -137,7 +137,8 @@ std::string render_workers(std::span<const SessionInfo> workers, Time now) {
     const std::string lease = info.expires > now ? short_duration(info.expires - now) : "lost";
     Row row = {fmt::format("{}:{}", info.worker.host, info.worker.pid), info.worker.version,
                fmt::format("{}/{}", slots_of(info), info.worker.slots),
-               info.worker.tags.empty() ? "-" : joined(info.worker.tags), lease};
+               info.worker.tags.empty() ? "-" : joined(info.worker.tags),
+               lease + (info.draining ? "  draining" : "")};
     if (info.running.empty()) {
       row.push_back("-");
       rows.push_back(row);
@@ -163,7 +164,8 @@ Json worker_json(const SessionInfo& info) {
           {"pid", info.worker.pid},           {"version", info.worker.version},
           {"slots", info.worker.slots},       {"slots_taken", slots_of(info)},
           {"tags", info.worker.tags},         {"lease", seconds(info.worker.lease)},
-          {"expires", rfc3339(info.expires)}, {"running", std::move(running)}};
+          {"expires", rfc3339(info.expires)}, {"draining", info.draining},
+          {"running", std::move(running)}};
 }
 
 std::string render_limits(std::span<const LimitUse> limits) {

@@ -1,10 +1,11 @@
-// spool worker: runs jobs of a store until it is told to stop.
+// spool worker: runs jobs of a store until it is told to stop; with --drain it tells others to.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <thread>
 
 #include "commands.h"
+#include "drain.h"
 #include "engine.h"
 #include "executors/process/sandbox.h"
 #include "parts.h"
@@ -14,7 +15,7 @@ namespace {
 
 struct Options {
   std::string slots;
-  std::vector<std::string> queues, tags;
+  std::vector<std::string> queues, tags, drain;
   bool unsafe_no_sandbox = false, until_idle = false;
 };
 
@@ -109,6 +110,13 @@ Result<int> work(const Options& options, const Context& context) {
   return kDone;
 }
 
+Result<int> drain(const Options& options, const Context& context) {
+  SPOOL_ASSIGN(const Config config, load_config(context));
+  SPOOL_ASSIGN(const auto store, open_store(config, Open::kExisting));
+  SPOOL_TRY(drain_workers(*store, options.drain));
+  return kDone;
+}
+
 }  // namespace
 
 void add_worker(CLI::App& app, Context& context) {
@@ -121,9 +129,18 @@ void add_worker(CLI::App& app, Context& context) {
   command->add_flag("--until-idle", options->until_idle, "End when nothing is left to do in its queues");
   command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox,
                     "Run media without a sandbox: only for files that you trust");
+  CLI::Option* draining = command->add_option(
+      "--drain", options->drain,
+      "Instead: let this worker of the store end what it runs, and wait for that (HOST:PID, HOST or an id, "
+      "as `spool workers` shows them; repeatable)");
+  for (CLI::Option* option : command->get_options())
+    if (option != draining && option != command->get_help_ptr()) draining->excludes(option);
   add_store_options(*command, context);
-  command->callback(
-      [options, &context] { context.run = [options, &context] { return work(*options, context); }; });
+  command->callback([options, &context] {
+    context.run = [options, &context] {
+      return options->drain.empty() ? work(*options, context) : drain(*options, context);
+    };
+  });
 }
 
 }  // namespace spool

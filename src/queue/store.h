@@ -59,10 +59,12 @@ struct ProgressReport {
   std::optional<Json> checkpoint;  // at most 64 KiB
 };
 
-// What a worker must do to attempts of its own, learned at renewal and from reports.
+// What a worker must do to attempts of its own, learned at renewal and from reports; and what it is asked
+// for.
 struct Renewed {
   std::vector<Uuid> cancel;  // asked to stop
   std::vector<Uuid> past_deadline;
+  bool drain = false;
 };
 
 struct JobFilter {
@@ -94,6 +96,7 @@ struct SessionInfo {
   Session session;
   WorkerInfo worker;
   Time expires{};
+  bool draining = false;            // drain() asked for it
   std::vector<RunningJob> running;  // in the order of insertion
 };
 
@@ -134,6 +137,9 @@ class Store {
   virtual Result<void> close_session(Session session) = 0;
   // Errors: kLeaseLost when the lease was lost; the session is then gone for good.
   virtual Result<Renewed> renew(Session session) = 0;
+  // Its worker shall claim no more and end when what it runs has ended; it learns so when it renews its
+  // lease. Idempotent. Errors: kNotFound.
+  virtual Result<void> drain(Session session) = 0;
 
   // One result for each job, in order. Errors: kInvalidArgument (no kind, a need that is no sibling),
   // kLimitExceeded, kConflict (the id has another body; its parent runs or has ended), kNotFound (its parent,

@@ -86,6 +86,7 @@ struct Worker::State {
   void listen();
   void sweep();
   void renew(StoreTrouble& trouble, BootClock::time_point& next);
+  void drain_as_asked();
   void rescue(StoreTrouble& trouble, BootClock::time_point& next);
   Duration tick(Scheduler& scheduler, StoreTrouble& trouble);
   void send_reports(StoreTrouble& trouble);

@@ -105,6 +105,7 @@ void Worker::State::renew(StoreTrouble& renewing, BootClock::time_point& next) {
     }
     running.stop(renewed->cancel, StopReason::kCancelled);
     running.stop(renewed->past_deadline, StopReason::kTimedOut);
+    if (renewed->drain) drain_as_asked();
   } else if (renewed.error().code == Code::kLeaseLost) {
     bool same = false;
     {
@@ -115,6 +116,15 @@ void Worker::State::renew(StoreTrouble& renewing, BootClock::time_point& next) {
   } else {
     next = BootClock::now() + std::min<Duration>(renewing.failed(renewed.error()), options.lease / 10);
   }
+}
+
+void Worker::State::drain_as_asked() {
+  {
+    const std::lock_guard lock(wake_mutex);
+    if (drain) return;
+  }
+  spdlog::info("asked to drain: what runs comes to its end, nothing more is claimed");
+  notify_loop(&State::drain);
 }
 
 void Worker::State::send_reports(StoreTrouble& reporting) {

@@ -25,6 +25,7 @@ constexpr const char* kSessionGone = "the session's lease is gone";
 constexpr const char* kOpenSession = "SELECT spool.open_session($1, $2, $3, $4, $5, $6, $7, $8)";
 constexpr const char* kCloseSession = "SELECT spool.close_session($1, $2)";
 constexpr const char* kRenew = "SELECT * FROM spool.renew($1, $2)";
+constexpr const char* kDrain = "UPDATE spool.session SET draining = true WHERE id = $1 RETURNING 1";
 constexpr const char* kReport = "SELECT * FROM spool.report($1, $2, $3, $4, $5, $6)";
 constexpr const char* kStart = "SELECT spool.start($1, $2)";
 constexpr const char* kCancel = "SELECT spool.cancel_job($1, $2)";
@@ -154,9 +155,21 @@ class PostgresStore final : public Store {
         Rows rows = db.query(kRenew, shift(), session.id);
         while (rows.next()) {
           if (rows.null(0)) throw StoreError{{Code::kLeaseLost, kSessionGone}};
-          (rows.i32(1) == 2 ? renewed.past_deadline : renewed.cancel).push_back(rows.uuid(0));
+          if (rows.i32(1) == 3)
+            renewed.drain = true;
+          else
+            (rows.i32(1) == 2 ? renewed.past_deadline : renewed.cancel).push_back(rows.uuid(0));
         }
         return renewed;
+      });
+    });
+  }
+
+  Result<void> drain(Session session) override {
+    return guarded([&] {
+      write(pool_, [&](Connection& db) {
+        if (!db.query(kDrain, session.id).next())
+          refuse(Code::kNotFound, fmt::format("there is no worker {}", session.id.text()));
       });
     });
   }

@@ -44,7 +44,7 @@ constexpr const char* kGet = SPOOL_JOBS " AND j.id = $1";
 constexpr const char* kSeqOf = "SELECT seq FROM spool.job WHERE id = $1";
 constexpr const char* kOutcomes = "SELECT * FROM spool.outcomes_since($1, $2)";
 constexpr const char* kSessions =  // running_of_session
-    "SELECT s.id, s.host, s.pid, s.version, s.slots, s.tags, s.lease, s.expires,"
+    "SELECT s.id, s.host, s.pid, s.version, s.slots, s.tags, s.lease, s.expires, s.draining,"
     " (SELECT json_agg(json_build_array(j.id, j.kind, j.name, a.slots, r.claimed) ORDER BY j.seq)"
     "  FROM spool.running r JOIN spool.job j ON j.seq = r.seq JOIN spool.lane a ON a.lane = j.lane"
     "  WHERE r.session = s.session) FROM spool.session s ORDER BY s.session";
@@ -198,7 +198,8 @@ std::vector<SessionInfo> Reader::sessions() {
     info.session.id = rows.uuid(0);
     info.worker = {rows.text(1), rows.i32(2), rows.text(3), rows.i32(4), rows.texts(5), rows.duration(6)};
     info.expires = rows.time(7);
-    for (const Json& row : json_of(rows.view(8)))
+    info.draining = rows.boolean(8);
+    for (const Json& row : json_of(rows.view(9)))
       info.running.push_back({Uuid::parse(row[0].get<std::string>()).value_or(Uuid{}),
                               row[1].get<std::string>(), row[2].get<std::string>(), row[3].get<int>(),
                               Time(Duration(row[4].get<std::int64_t>()))});

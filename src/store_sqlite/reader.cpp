@@ -47,8 +47,8 @@ constexpr const char* kOutcomes =
     "outcome o"
     " JOIN job j ON j.seq = o.seq WHERE o.n > ?1 ORDER BY o.n LIMIT ?2";
 constexpr const char* kSessions =
-    "SELECT s.id, s.host, s.pid, s.version, s.slots, s.tags, s.lease, s.expires, s.session FROM session s"
-    " ORDER BY s.session";
+    "SELECT s.id, s.host, s.pid, s.version, s.slots, s.tags, s.lease, s.expires, s.session,"
+    " s.draining FROM session s ORDER BY s.session";
 constexpr const char* kRunningOf =  // few rows are in running; the rest by primary keys
     "SELECT j.id, j.kind, j.name, a.slots, r.claimed FROM running r JOIN job j ON j.seq = r.seq"
     " JOIN lane a ON a.lane = j.lane WHERE r.session = ?1 ORDER BY r.seq";
@@ -208,6 +208,7 @@ std::vector<SessionInfo> Reader::sessions() {
     info.worker = {rows.text(1),         rows.i32(2), rows.text(3), rows.i32(4), split_tags(rows.view(5)),
                    Duration(rows.i64(6))};
     info.expires = rows.time(7);
+    info.draining = rows.i32(9) != 0;
     info.running = running_of(rows.i64(8));
   }
   return sessions;

@@ -13,6 +13,8 @@ constexpr const char* kAdd =
 constexpr const char* kFind = "SELECT session FROM session WHERE id = ?1 AND expires > ?2";
 constexpr const char* kNumber = "SELECT session, host || ':' || pid FROM session WHERE id = ?1";
 constexpr const char* kRenew = "UPDATE session SET expires = lease + ?2 WHERE session = ?1";
+constexpr const char* kDrain = "UPDATE session SET draining = 1 WHERE id = ?1";
+constexpr const char* kDraining = "SELECT draining FROM session WHERE session = ?1";
 constexpr const char* kDelete = "DELETE FROM session WHERE session = ?1";
 // Tens or hundreds of rows: scanned.
 constexpr const char* kAll = "SELECT session, id, expires, boot, host || ':' || pid FROM session";
@@ -96,12 +98,19 @@ std::optional<std::int64_t> Sessions::find(const Uuid& id) {
 Renewed Sessions::renew(std::int64_t session) {
   db_.run(kRenew, session, life_.now());
   Renewed renewed;
+  if (Rows row = db_.query(kDraining, session); row.next()) renewed.drain = row.i32(0) != 0;
   Rows rows = db_.query(kStopsOf, session, life_.now());
   while (rows.next()) {
     const bool late = static_cast<Stop>(rows.i32(1)) == Stop::kDeadline || rows.i32(1) == 0;
     (late ? renewed.past_deadline : renewed.cancel).push_back(rows.uuid(0));
   }
   return renewed;
+}
+
+void Sessions::drain(const Uuid& id) {
+  if (Rows row = db_.query(kNumber, id); !row.next())
+    refuse(Code::kNotFound, fmt::format("there is no worker {}", id.text()));
+  db_.run(kDrain, id);
 }
 
 int Sessions::rescue_jobs_of(std::int64_t session, const std::string& worker, int most) {

@@ -42,6 +42,7 @@ class Sessions {
   // Its number, when the lease is alive.
   [[nodiscard]] std::optional<std::int64_t> find(const Uuid& id);
   [[nodiscard]] Renewed renew(std::int64_t session);
+  void drain(const Uuid& id);
   // So many of their jobs become available again; a session whose last job did is gone.
   struct Dead {
     int jobs = 0;

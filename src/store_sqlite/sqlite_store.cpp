@@ -86,6 +86,10 @@ class SqliteStore final : public Store {
     });
   }
 
+  Result<void> drain(Session session) override {
+    return write([&](LifeCycle& life) { Sessions(life, lanes_, locks_).drain(session.id); });
+  }
+
   Result<std::vector<Result<Inserted>>> insert(std::span<const NewJob> jobs) override {
     std::vector<Draft> drafts;
     drafts.reserve(jobs.size());

@@ -86,7 +86,7 @@ class Workers(Fleet):
             # Opened for writing as soon as the command reads.
             go = os.open(os.path.join(self.folder, "go"), os.O_WRONLY)
             seen, = self.spool("workers", "--json").json["workers"]
-            self.assertEqual(set(seen), set("id host pid version slots slots_taken tags lease expires running".split()))
+            self.assertEqual(set(seen), set("id host pid version slots slots_taken tags lease expires draining running".split()))
             self.assertEqual((seen["pid"], seen["slots"], seen["slots_taken"], seen["tags"]), (worker.pid, 2, 1, ["gpu", "sandbox"]))
             running, = seen["running"]
             self.assertEqual((running["id"], running["kind"], running["name"], running["slots"]), (job, "exec", "slow", 1))
@@ -104,6 +104,39 @@ class Workers(Fleet):
             worker.send_signal(signal.SIGTERM)
             self.assertEqual(worker.wait(60), 0)
         self.assertEqual(self.state(job), "succeeded")
+
+
+    def test_one_is_drained_from_elsewhere(self):
+        os.mkfifo(os.path.join(self.folder, "go"))
+        job = self.submit(command="wait")
+        worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.PIPE, text=True)
+        self.addCleanup(worker.stderr.close)
+        go = os.open(os.path.join(self.folder, "go"), os.O_WRONLY)
+        later = self.submit()
+        seen, = self.spool("workers", "--json").json["workers"]
+        name = f"{seen['host']}:{seen['pid']}"
+        draining = subprocess.Popen([SPOOL, "worker", "--drain", name], cwd=self.folder, env=self.environment(),
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertIn("1 worker was asked to drain", draining.stderr.readline())
+        seen, = self.spool("workers", "--json").json["workers"]
+        self.assertTrue(seen["draining"])
+        self.assertIn("draining", self.spool("workers").out)
+        while "asked to drain" not in worker.stderr.readline():
+            self.assertIsNone(worker.poll())
+        os.write(go, b"x\n")
+        os.close(go)
+        out, err = draining.communicate(timeout=60)
+        self.assertEqual((draining.returncode, out), (0, f"drained {name}\n"), err)
+        self.assertEqual(worker.wait(60), 0)
+        self.assertEqual((self.state(job), self.state(later)), ("succeeded", "available"))
+        self.assertEqual(self.spool("show", job, "--json").json["attempts"], 1)
+
+    def test_who_is_not_there_cannot_be_drained(self):
+        self.assertIn("there is no store here yet", self.spool("worker", "--drain", "web-1", code=2).err)
+        self.submit()
+        self.assertIn('there is no worker "web-1"', self.spool("worker", "--drain", "web-1", code=2).err)
+        self.spool("worker", "--drain", "web-1", "--slots", "2", code=2)
 
 
 class Limits(Fleet):

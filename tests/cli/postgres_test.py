@@ -5,7 +5,7 @@ import re
 import subprocess
 import unittest
 
-from support import SOURCE, CliTest
+from support import SOURCE, SPOOL, CliTest
 
 CONFIG = """
 [commands.count]
@@ -64,6 +64,17 @@ class Store(Postgres):
         self.assertEqual([j["id"] for j in self.on_store("jobs", "--json").json["jobs"]], [job])
         self.on_store("rm", job)
         self.assertEqual(self.on_store("show", job, code=2).code, 2)
+
+    def test_a_worker_is_drained_from_elsewhere(self):
+        worker = subprocess.Popen([SPOOL, "worker", "--store", self.url], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.PIPE, text=True)
+        self.addCleanup(worker.stderr.close)
+        while "working on" not in worker.stderr.readline():
+            self.assertIsNone(worker.poll())
+        while not (workers := self.on_store("workers", "--json").json["workers"]):
+            self.assertIsNone(worker.poll())
+        self.assertEqual(self.on_store("worker", "--drain", workers[0]["id"][:18]).out, f"drained {workers[0]['host']}:{worker.pid}\n")
+        self.assertEqual(worker.wait(60), 0)
 
     def test_migrate_says_the_version_and_may_be_run_again(self):
         for _ in range(2):

@@ -29,6 +29,32 @@ TEST_P(StoreContract, ASessionIsSeenWithWhatItRuns) {
   EXPECT_GT(seen[0].expires, must(store().now()));
 }
 
+TEST_P(StoreContract, AWorkerThatIsAskedToDrainLearnsItAtItsNextRenewal) {
+  const Session mine = session(seconds(30)), another = session(seconds(30));
+  insert(new_job("a"));
+  const Claim claimed = must(store().exchange(mine, {}, slots(1))).claimed.at(0);
+  EXPECT_FALSE(must(store().renew(mine)).drain);
+  must(other().drain(mine));
+  must(other().drain(mine));
+  const auto seen = must(store().sessions());
+  EXPECT_TRUE(seen.at(0).draining);
+  EXPECT_FALSE(seen.at(1).draining);
+  const Renewed renewed = must(store().renew(mine));
+  EXPECT_TRUE(renewed.drain);
+  EXPECT_TRUE(renewed.cancel.empty());
+  EXPECT_TRUE(renewed.past_deadline.empty());
+  EXPECT_TRUE(must(store().renew(mine)).drain);
+  EXPECT_FALSE(must(store().renew(another)).drain);
+  EXPECT_EQ(settle(claimed, Succeeded{}), "ok") << "what it runs comes to its end";
+}
+
+TEST_P(StoreContract, OnlyAWorkerThatIsThereCanBeAskedToDrain) {
+  EXPECT_EQ(code_of(store().drain(Session{Uuid::v7()})), "not_found");
+  const Session mine = session(seconds(30));
+  must(store().close_session(mine));
+  EXPECT_EQ(code_of(store().drain(mine)), "not_found");
+}
+
 TEST_P(StoreContract, ALeaseThatIsRenewedLives) {
   const Session mine = session(seconds(30));
   insert(new_job("a"));

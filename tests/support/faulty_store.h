@@ -25,6 +25,7 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
 
   struct Calls {
     int exchanges = 0, reports = 0, sessions = 0, closed = 0;
+    int drains = 0;  // renewals that told the worker to drain
   };
   Calls calls() {
     const std::lock_guard lock(mutex_);
@@ -47,6 +48,12 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
     });
   }
 
+  // Waits until so many renewals told the worker to drain; false when they had not in 30 s.
+  bool await_drains(int count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(30), [&] { return calls_.drains >= count; });
+  }
+
   Result<Session> open_session(const WorkerInfo& worker) override {
     SPOOL_TRY(failing("open_session"));
     SPOOL_ASSIGN(const Session session, ForwardingStore::open_session(worker));
@@ -61,7 +68,9 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
   }
   Result<Renewed> renew(Session session) override {
     SPOOL_TRY(failing("renew"));
-    return ForwardingStore::renew(session);
+    SPOOL_ASSIGN(Renewed renewed, ForwardingStore::renew(session));
+    if (renewed.drain) note([&] { ++calls_.drains; });
+    return renewed;
   }
   Result<Exchange> exchange(Session session, std::span<const Settlement> settlements,
                             const ClaimRequest& want) override {

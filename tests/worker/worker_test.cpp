@@ -163,6 +163,29 @@ TEST(Worker, DrainingLetsFinishWhatRunsAndClaimsNoMore) {
   EXPECT_EQ(store.calls().closed, 1);
 }
 
+TEST(Worker, AskedToDrainThroughItsStoreItDoes) {
+  FaultyStore store;
+  Kinds kinds;
+  Gate gate;
+  kinds.add(inline_kind("wait", [&](Attempt&) -> Ending {
+    gate.wait_inside();
+    return Succeeded{};
+  }));
+  const Uuid first = insert_one(store, new_job("wait"));
+  WorkerOptions options = quick(1);
+  options.lease = 1s;
+  RunningWorker worker(store, kinds, options);
+  gate.await_entered();
+  const Uuid second = insert_one(store, new_job("wait"));
+  ASSERT_TRUE(store.drain(store.sessions()->at(0).session));
+  ASSERT_TRUE(store.await_drains(2)) << "the second comes when the first is known";
+  gate.open();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_EQ(store.get(first)->state, State::kSucceeded);
+  EXPECT_EQ(store.get(second)->state, State::kAvailable);
+  EXPECT_EQ(store.calls().closed, 1);
+}
+
 TEST(Worker, StoppingAsksWhatRunsAndReleasesItUncharged) {
   FaultyStore store;
   Kinds kinds;
