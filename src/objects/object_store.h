@@ -58,6 +58,9 @@ class ObjectStore {
   // Ends what puts left behind that died on their way, of those that began longer ago than that. Returns how
   // many there were; 0 where nothing can be left behind.
   virtual Result<int> sweep_uploads(Duration older_than);
+  // For a process that ends: what waits for another machine, and all that is asked later, fails soon with
+  // kCancelled, sources that were opened too. Nothing where nothing is waited for.
+  virtual void interrupt() {}
 
   // Where programs that share the store can lock files against each other; nullopt: it has no such place.
   [[nodiscard]] virtual std::optional<std::filesystem::path> lock_folder() const { return std::nullopt; }

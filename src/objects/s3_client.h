@@ -1,7 +1,8 @@
 // S3Client: requests to one bucket, tried again while that can help, and what went wrong in words.
 //
 // What the service could not take (500, 503 SlowDown, 429 ...) and what broke on its way is tried again,
-// later and later, with jitter and a bounded number of times. Thread-safe.
+// later and later, with jitter and a bounded number of times. What it refuses because this machine's clock is
+// off is signed anew with its own time. Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -18,28 +19,20 @@ struct S3Failure {
   bool again = false;
   std::chrono::seconds after{0};  // what the service asks to wait
   int tries = 1;
+  std::optional<Time> right_time{};  // the service's, when it refused ours
 };
 struct S3Answer : S3Response {
   int tries = 1;  // more than one: an earlier one may have been done as well
 };
 using S3Result = tl::expected<S3Answer, S3Failure>;
 
-// Counts the tries of one request and waits between them.
-class S3Retries {
- public:
-  explicit S3Retries(const S3Patience& patience) : patience_(patience) {}
-  // Waits if this failure is worth another try. False: it is not, or there were enough.
-  bool again(const S3Failure& failure);
-  [[nodiscard]] int tries() const { return tries_; }
-
- private:
-  const S3Patience& patience_;
-  int tries_ = 1;
-};
-
 class S3Client {
  public:
   explicit S3Client(S3Config config) : connections_(std::move(config)) {}
+
+  // Ends what is under way, and waits between tries; all later requests fail with kCancelled.
+  void interrupt() { connections_.interrupt(); }
+  [[nodiscard]] std::stop_token interrupted() const { return connections_.interrupted(); }
 
   // Once. Any status but 200 to 299 is a failure, and so is an error in the body of a 200.
   S3Result once(const S3Request& request);
@@ -47,9 +40,25 @@ class S3Client {
   S3Result send(const S3Request& request);
 
   [[nodiscard]] const S3Config& config() const { return connections_.config(); }
+  [[nodiscard]] Time now() { return connections_.clock().now(); }  // as the service takes it
 
  private:
+  S3Result signed_once(const S3Request& request);
+
   S3Connections connections_;
+};
+
+// Counts the tries of one request and waits between them.
+class S3Retries {
+ public:
+  explicit S3Retries(const S3Client& client) : client_(client) {}
+  // Waits if this failure is worth another try. False: it is not, or there were enough.
+  bool again(const S3Failure& failure);
+  [[nodiscard]] int tries() const { return tries_; }
+
+ private:
+  const S3Client& client_;
+  int tries_ = 1;
 };
 
 }  // namespace spool

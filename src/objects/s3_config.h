@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace spool {
@@ -39,6 +40,10 @@ struct S3Config {
   std::string ca_bundle;        // file of the authorities to trust; empty: those of the system
   S3Credentials credentials;
   S3Patience patience;
+  // This machine's clock; tests have others.
+  std::function<Time()> clock = [] {
+    return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  };
   std::uint64_t part_bytes = 16u << 20;        // larger files go up in parts of this size, 5 MiB at least
   std::uint64_t copy_part_bytes = 1ull << 30;  // of copies that the service does not make in one piece
 };

@@ -21,9 +21,10 @@ constexpr long kBuffer = 256 << 10;
 // A request under way, for libcurl's callbacks.
 struct Transfer {
   const S3Request& request;
-  S3Response response;
+  const std::stop_token interrupted;
+  S3Response response{};
   std::uint64_t sent = 0;
-  std::optional<Error> stopped;  // by the sink, by the body's source or by us
+  std::optional<Error> stopped{};  // by the sink, by the body's source or by us
 };
 
 std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) {
@@ -86,6 +87,11 @@ int on_seek(void* user, curl_off_t offset, int) {
   return CURL_SEEKFUNC_OK;
 }
 
+// Asked once a second at least, also while nothing comes.
+int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return static_cast<Transfer*>(user)->interrupted.stop_requested() ? 1 : 0;
+}
+
 class HeaderList {
  public:
   HeaderList() = default;
@@ -119,13 +125,15 @@ void set_signature(CURL* curl, const S3Config& config) {
   curl_easy_setopt(curl, CURLOPT_PASSWORD, config.credentials.secret_key.c_str());
 }
 
-std::vector<std::string> headers_of(const S3Request& request, const S3Config& config) {
+std::vector<std::string> headers_of(const S3Request& request, const S3Config& config, Time now) {
   std::vector<std::string> headers = request.headers;
   headers.push_back("x-amz-content-sha256: UNSIGNED-PAYLOAD");
   if (!config.credentials.session_token.empty())
     headers.push_back("x-amz-security-token: " + config.credentials.session_token);
-  if (!request.curl_cannot_sign) return headers;
-  const Time now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  if (!request.curl_cannot_sign) {
+    headers.push_back("x-amz-date: " + signing_date(now));  // libcurl signs with that, not with its own
+    return headers;
+  }
   for (std::string& header : signed_headers(config, request.method, request.key, request.query, headers, now))
     headers.push_back(std::move(header));
   return headers;
@@ -149,6 +157,9 @@ void set_request(CURL* curl, Transfer& transfer, const std::string& url, const H
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &on_body);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, &on_progress);
+  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &transfer);
   if (request.method == "HEAD") curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
   if (request.method == "PUT" || request.method == "POST") {
     curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
@@ -184,6 +195,8 @@ Error error_of(CURLcode code, const char* detail, const std::string& endpoint) {
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
       return {Code::kInvalidArgument, fmt::format("{} is no endpoint: {}", endpoint, what)};
+    case CURLE_ABORTED_BY_CALLBACK:
+      return {Code::kCancelled, fmt::format("{}: not waited for any more", endpoint)};
     case CURLE_OUT_OF_MEMORY:
       return {Code::kInternal, fmt::format("{}: {}", endpoint, what)};
     default:
@@ -205,6 +218,12 @@ std::uint64_t S3Response::length() const {
   return length;
 }
 
+std::optional<Time> S3Response::date() const {
+  const std::time_t seconds = curl_getdate(header("date").c_str(), nullptr);
+  if (seconds < 0) return std::nullopt;
+  return Time(std::chrono::seconds(seconds));
+}
+
 S3Connections::Handle S3Connections::take() {
   static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (started != CURLE_OK) return {nullptr, &curl_easy_cleanup};
@@ -222,12 +241,13 @@ void S3Connections::give_back(Handle handle) {
 }
 
 Result<S3Response> S3Connections::send(const S3Request& request) {
+  if (interrupted_.stop_requested()) return fail(error_of(CURLE_ABORTED_BY_CALLBACK, "", config_.endpoint));
   Handle handle = take();
   if (!handle) return fail(Code::kInternal, "libcurl does not start");
   HeaderList headers;
-  for (const std::string& header : headers_of(request, config_)) headers.add(header);
+  for (const std::string& header : headers_of(request, config_, clock_.now())) headers.add(header);
 
-  Transfer transfer{request, {}, 0, {}};
+  Transfer transfer{request, interrupted()};
   char detail[CURL_ERROR_SIZE] = "";
   curl_easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, detail);
   set_connection(handle.get(), config_);

@@ -1,18 +1,22 @@
 // S3Connections: one signed request to an S3 service and its answer, whatever that is (libcurl).
 //
 // Connections are kept and used again; each request has limits of time (S3Patience); TLS certificates are
-// checked; no redirect is followed. Nothing is tried a second time: s3_client.h does that. Thread-safe.
+// checked; no redirect is followed. Nothing is tried a second time: s3_client.h does that. interrupt() ends
+// what is under way. Thread-safe.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
+#include "objects/s3_clock.h"
 #include "objects/s3_config.h"
 #include "objects/s3_url.h"
 
@@ -25,6 +29,7 @@ struct S3Response {
 
   [[nodiscard]] std::string header(const std::string& name) const;  // empty: there is none
   [[nodiscard]] std::uint64_t length() const;                       // Content-Length
+  [[nodiscard]] std::optional<Time> date() const;                   // when the service gave it
 };
 
 struct S3Request {
@@ -43,13 +48,17 @@ struct S3Request {
 
 class S3Connections {
  public:
-  explicit S3Connections(S3Config config) : config_(std::move(config)) {}
+  explicit S3Connections(S3Config config) : config_(std::move(config)), clock_(config_.clock) {}
 
   // Errors: kUnavailable (unreachable, broken off), kTimeout, kInvalidArgument (an endpoint that is none, a
-  // certificate that is not trusted), and what the sink or the body's source say.
+  // certificate that is not trusted), kCancelled (interrupt()), and what the sink or the body's source say.
   [[nodiscard]] Result<S3Response> send(const S3Request& request);
+  // Requests under way end within a second, and later ones at once.
+  void interrupt() { interrupted_.request_stop(); }
+  [[nodiscard]] std::stop_token interrupted() const { return interrupted_.get_token(); }
 
   [[nodiscard]] const S3Config& config() const { return config_; }
+  [[nodiscard]] S3Clock& clock() { return clock_; }  // what requests are signed with
 
  private:
   using Handle = std::unique_ptr<void, void (*)(void*)>;  // CURL*
@@ -57,6 +66,8 @@ class S3Connections {
   void give_back(Handle handle);
 
   const S3Config config_;
+  S3Clock clock_;
+  std::stop_source interrupted_;
   std::mutex mutex_;
   std::vector<Handle> idle_;
 };

@@ -1,11 +1,9 @@
 #include "objects/s3_failure.h"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
-#include <ctime>
 #include <pugixml.hpp>
 
 namespace spool {
@@ -102,12 +100,12 @@ std::string in_a_line(std::string_view text) {
 }
 
 // "by 61 minutes", from the time that the service put onto its answer.
-std::string clocks_apart(const S3Response& response) {
-  const std::time_t theirs = curl_getdate(response.header("date").c_str(), nullptr);
-  if (theirs < 0) return "";
-  const std::time_t seconds = std::time(nullptr) - theirs;
-  return fmt::format(", it is {} minutes {} the service's", std::abs(seconds) / 60,
-                     seconds < 0 ? "behind" : "ahead of");
+std::string clocks_apart(const S3Response& response, const S3Config& config) {
+  const std::optional<Time> theirs = response.date();
+  if (!theirs) return "";
+  const Duration ahead = config.clock() - *theirs;
+  return fmt::format(", it is {} minutes {} the service's", std::chrono::abs(ahead) / std::chrono::minutes(1),
+                     ahead < Duration(0) ? "behind" : "ahead of");
 }
 
 pugi::xml_node error_in(std::string_view body, pugi::xml_document& document) {
@@ -146,7 +144,7 @@ S3Failure s3_failure(const S3Response& response, const S3Request& request, const
     advice = "what answers there is no S3 service: mend the endpoint";
     known.is = Code::kInvalidArgument;
   }
-  if (code == "RequestTimeTooSkewed") advice += clocks_apart(response);
+  if (code == "RequestTimeTooSkewed") advice += clocks_apart(response, config);
 
   const std::string_view their_words = error.child("Message").text().get();
   const std::string region = in_a_line(error.child("Region").text().get());

@@ -34,6 +34,7 @@ class S3ObjectStore : public ObjectStore {
   Result<void> remove_all(std::string_view prefix) override;
   // Of all uploads below the prefix; without a prefix, in the whole bucket.
   Result<int> sweep_uploads(Duration older_than) override;
+  void interrupt() override { client_->interrupt(); }
 
   // A URL with which anybody may get or put this object until it expires; nothing is asked of the service.
   // Errors: kInvalidArgument for a key that is none, or for more than 7 days.

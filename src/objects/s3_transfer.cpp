@@ -131,7 +131,7 @@ S3Result send_body(S3Client& client, S3Request request) {
 
 Result<std::string> download(S3Client& client, std::string_view key, std::size_t most) {
   Arrival arrival{key, most};
-  for (S3Retries retries(client.config().patience);;) {
+  for (S3Retries retries(client);;) {
     S3Request request = arrival.request();
     bool begun = false;
     request.sink = [&](const S3Response& head, std::span<const std::byte> bytes) -> Result<void> {
@@ -164,7 +164,7 @@ Result<void> download_range(S3Client& client, std::string_view key, const std::s
                 fmt::format("object {}: was replaced or removed while it was read; start again", key));
   };
   std::size_t done = 0;
-  for (S3Retries retries(client.config().patience);;) {
+  for (S3Retries retries(client);;) {
     S3Request request{.key = std::string(key)};
     request.headers = {fmt::format("Range: bytes={}-{}", offset + done, offset + into.size() - 1),
                        "If-Match: " + etag};

@@ -1,6 +1,5 @@
 #include "objects/s3_upload.h"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -94,9 +93,8 @@ class Upload {
 
 // The service's time at which it gave this answer.
 Result<Time> time_of(const S3Answer& answer) {
-  const std::time_t seconds = curl_getdate(answer.header("date").c_str(), nullptr);
-  if (seconds < 0) return fail(Code::kUnavailable, "the service does not say what time it is");
-  return Time(std::chrono::seconds(seconds));
+  if (const auto date = answer.date()) return *date;
+  return fail(Code::kUnavailable, "the service does not say what time it is");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What a service does on a bad day: whatever happens, an object is there whole or not at all, and nothing
 // else is left.
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "s3/faulty_bucket.h"
@@ -120,6 +121,35 @@ TEST_F(S3Faults, AServiceThatIsSilentIsNotWaitedForLong) {
   rule({{"method", "PUT"}, {"stall", true}, {"times", -1}});
   EXPECT_EQ(store_->copy("k", "other").error().code, Code::kTimeout)
       << "where it has more to do it may be silent longer";
+}
+
+TEST_F(S3Faults, AnInterruptedStoreWaitsForNothing) {
+  ASSERT_TRUE(store_->put("k", test::bytes("v")));
+  const ByteSource source = store_->open("k").value();
+  config_.patience.first_wait = config_.patience.longest_wait = 1h;
+  const auto patient = S3ObjectStore::at(config_).value();
+  rule({{"target", "/(k|stat|put)$"}, {"stall", true}, {"times", -1}});
+  rule({{"target", "/busy$"}, {"answer", 503}, {"times", -1}});
+  const auto async = [](auto call) { return std::async(std::launch::async, call); };
+  auto get = async([&] { return store_->get("k", 100).error().code; });
+  auto read = async([&] {
+    std::byte byte;
+    return source.read_at(0, std::span(&byte, 1)).error().code;
+  });
+  auto stat = async([&] { return store_->stat("stat").error().code; });
+  auto put = async([&] { return store_->put("put", test::bytes("v")).error().code; });
+  auto between_tries = async([&] { return patient->get("busy", 100).error().code; });
+  while (count("/(k|stat|put|busy)$") < 7) std::this_thread::yield();
+  store_->interrupt();
+  patient->interrupt();
+  for (auto* call : {&get, &read, &stat, &put}) {
+    ASSERT_EQ(call->wait_for(10s), std::future_status::ready)
+        << "it is silent for 30 s before it is given up";
+    EXPECT_EQ(call->get(), Code::kCancelled);
+  }
+  ASSERT_EQ(between_tries.wait_for(10s), std::future_status::ready);
+  EXPECT_EQ(between_tries.get(), Code::kCancelled);
+  EXPECT_EQ(store_->list("").error().code, Code::kCancelled);
 }
 
 TEST_F(S3Faults, ASlowAnswerIsWaitedFor) {

@@ -1,11 +1,7 @@
 // Schedules, with the real store.
 #include "queue/scheduler.h"
 
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
-
-#include <sstream>
-
+#include "support/logged.h"
 #include "worker/worker_fixture.h"
 
 namespace spool::test {
@@ -23,21 +19,6 @@ Schedule schedule(std::string name, Time next, std::string cron = "@hourly") {
 std::vector<Job> jobs_of(Store& store) {
   return store.list({}).value();
 }
-
-// What is logged while it lives.
-class Logged {
- public:
-  Logged() : before_(spdlog::default_logger()) {
-    spdlog::set_default_logger(
-        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
-  }
-  ~Logged() { spdlog::set_default_logger(before_); }
-  [[nodiscard]] std::string text() const { return text_.str(); }
-
- private:
-  std::ostringstream text_;
-  std::shared_ptr<spdlog::logger> before_;
-};
 
 TEST(Scheduler, WhatIsDueIsInsertedOnceAndTheRestIsWaitedFor) {
   FaultyStore store;
