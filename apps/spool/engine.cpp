@@ -30,7 +30,7 @@ Result<void> prune(Store& store, const std::vector<PruneRules>& retention,
   return {};
 }
 
-WorkerOptions with_sweeping(WorkerOptions options, std::vector<PruneRules> retention, ObjectStore& objects) {
+WorkerOptions with_objects(WorkerOptions options, std::vector<PruneRules> retention, ObjectStore& objects) {
   options.sweep = [&objects, retention = std::move(retention), next = BootClock::time_point{}](
                       Store& store, const std::function<bool()>& stop) mutable -> Result<void> {
     const bool due = BootClock::now() >= next;
@@ -41,6 +41,7 @@ WorkerOptions with_sweeping(WorkerOptions options, std::vector<PruneRules> reten
     next = BootClock::now() + kSweepAgain;
     return {};
   };
+  options.interrupt = [&objects] { objects.interrupt(); };
   return options;
 }
 
@@ -49,7 +50,7 @@ WorkerOptions with_sweeping(WorkerOptions options, std::vector<PruneRules> reten
 Engine::Engine(Store& store, ObjectStore& objects, Kinds kinds, EngineOptions options)
     : kinds_(std::move(kinds)),
       files_(objects, std::move(options.inputs)),
-      worker_(store, kinds_, with_sweeping(std::move(options.worker), std::move(options.retention), objects)),
+      worker_(store, kinds_, with_objects(std::move(options.worker), std::move(options.retention), objects)),
       inline_(worker_.events(), &files_),
       process_(std::move(options.process), files_, worker_.events()) {
   worker_.use(Placement::kInline, inline_);
@@ -67,11 +68,12 @@ struct DrainOnSignals::State {
   UniqueFd signals, ended;
   std::mutex mutex;
   Worker* worker = nullptr;
-  std::function<void()> drains;
+  std::function<void()> drains, stops;
   int count = 0;
   std::thread thread;
 
   void deliver() {  // under the mutex
+    if (stops && count > 1) return stops();
     if (worker == nullptr || count == 0) return;
     if (count > 1) return worker->stop();
     worker->drain();
@@ -111,6 +113,13 @@ void DrainOnSignals::watch(Worker& worker, std::function<void()> drains) {
   const std::lock_guard guard(state_->mutex);
   state_->worker = &worker;
   state_->drains = std::move(drains);
+  state_->deliver();
+}
+
+void DrainOnSignals::watch_end(std::function<void()> stops) {
+  const std::lock_guard guard(state_->mutex);
+  state_->worker = nullptr;
+  state_->stops = std::move(stops);
   state_->deliver();
 }
 

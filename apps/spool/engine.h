@@ -54,6 +54,8 @@ class DrainOnSignals {
   // From now on; signals that came before are delivered. `drains` is called behind the first, when nothing is
   // claimed any more.
   void watch(Worker& worker, std::function<void()> drains = {});
+  // The worker has returned and is not touched any more: what a second signal does from now on.
+  void watch_end(std::function<void()> stops);
   [[nodiscard]] bool came() const;
   [[nodiscard]] bool came_twice() const;
 

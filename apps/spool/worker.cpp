@@ -105,7 +105,9 @@ Result<int> work(const Options& options, const Context& context) {
              without_secret(config.store), slots);
   std::function<bool()> until;
   if (options.until_idle) until = [&] { return is_idle(*store, config.queues); };
-  SPOOL_TRY(engine.worker().run(until));
+  const auto ran = engine.worker().run(until);
+  signals.watch_end([&objects] { objects->interrupt(); });
+  SPOOL_TRY(ran);
   if (signals.came_twice()) engine.leave_if_deaf(kDone);
   return kDone;
 }

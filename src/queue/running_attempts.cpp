@@ -7,6 +7,7 @@ namespace spool {
 RunningAttempts::Start RunningAttempts::start(RunningAttempt attempt) {
   const std::lock_guard lock(mutex_);
   if (!accepting_) return Start::kLeaseLost;
+  if (closed_) return Start::kClosed;
   const auto [it, added] = attempts_.try_emplace(attempt.claim->job, std::move(attempt));
   if (!added) return Start::kStillEnding;
   const RunningAttempt& running = it->second;
@@ -57,6 +58,12 @@ void RunningAttempts::stop(std::span<const Uuid> jobs, StopReason reason) {
 void RunningAttempts::stop_all(StopReason reason) {
   const std::lock_guard lock(mutex_);
   for (auto& [job, attempt] : attempts_) stop(attempt, reason);
+}
+
+void RunningAttempts::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  for (auto& [job, attempt] : attempts_) stop(attempt, StopReason::kDraining);
 }
 
 BootClock::time_point RunningAttempts::stop_timed_out(BootClock::time_point now) {

@@ -30,8 +30,9 @@ class RunningAttempts {
  public:
   explicit RunningAttempts(Duration grace) : grace_(grace) {}
 
-  enum class Start { kStarted, kLeaseLost, kStillEnding };
-  // kLeaseLost: lose_all() came first; kStillEnding: a lost attempt of the same job has not ended yet.
+  enum class Start { kStarted, kLeaseLost, kStillEnding, kClosed };
+  // kLeaseLost: lose_all() came first; kStillEnding: a lost attempt of the same job has not ended yet;
+  // kClosed: close() came first.
   [[nodiscard]] Start start(RunningAttempt attempt);
   // Takes out what has ended; nullopt: no such attempt.
   [[nodiscard]] std::optional<RunningAttempt> take(Uuid job, Token token);
@@ -43,6 +44,8 @@ class RunningAttempts {
   // Each is asked at most once, but for a lost lease, which kills at once.
   void stop(std::span<const Uuid> jobs, StopReason reason);
   void stop_all(StopReason reason);
+  // Stops all, and nothing starts any more.
+  void close();
   // Stops what is past its timeout; returns when the next one will be.
   BootClock::time_point stop_timed_out(BootClock::time_point now);
   // The lease is gone: everything is stopped and lost, and nothing starts until accept().
@@ -56,7 +59,7 @@ class RunningAttempts {
   mutable std::mutex mutex_;
   std::unordered_map<Uuid, RunningAttempt> attempts_;
   int slots_ = 0;
-  bool accepting_ = false;
+  bool accepting_ = false, closed_ = false;
 };
 
 }  // namespace spool

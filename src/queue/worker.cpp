@@ -53,6 +53,8 @@ void Worker::drain() {
 }
 void Worker::stop() {
   state_->notify_loop(&State::stop);
+  state_->running.close();
+  if (state_->options.interrupt) state_->options.interrupt();
 }
 
 void Worker::State::Batch::add(Settlement settlement, RunningAttempt attempt) {
@@ -428,8 +430,9 @@ void Worker::State::begin(std::vector<Claim> claims) {
     attempt.timeout_at = now + time_limit(claim, *attempt.kind);
     first_timeout = std::min(first_timeout, attempt.timeout_at);
     const auto running_claim = attempt.claim;
-    if (running.start(std::move(attempt)) == RunningAttempts::Start::kStillEnding)
-      give_back(*running_claim, Snooze{kNotYet});
+    const auto started = running.start(std::move(attempt));
+    if (started == RunningAttempts::Start::kStillEnding) give_back(*running_claim, Snooze{kNotYet});
+    if (started == RunningAttempts::Start::kClosed) give_back(*running_claim, Released{});
     // kLeaseLost: it is not ours any more.
   }
   const std::lock_guard lock(lease_mutex);

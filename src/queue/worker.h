@@ -32,6 +32,9 @@ struct WorkerOptions {
   // Removes the objects of jobs that were purged (Store::purged), until `stop` says so. Called now and then,
   // from a thread of its own. Empty: this worker does not sweep.
   std::function<Result<void>(Store&, const std::function<bool()>& stop)> sweep;
+  // Called by stop(), when all that runs has been asked to stop: what it waits for beside the store shall
+  // fail now. May be empty.
+  std::function<void()> interrupt;
 };
 
 class Worker {

@@ -186,6 +186,27 @@ TEST(Worker, AskedToDrainThroughItsStoreItDoes) {
   EXPECT_EQ(store.calls().closed, 1);
 }
 
+TEST(Worker, StoppingInterruptsWhatRunsWaitsForWhenItHasBeenAskedToStop) {
+  FaultyStore store;
+  Kinds kinds;
+  Gate gate;
+  kinds.add(inline_kind("wait", [&](Attempt& a) -> Ending {
+    gate.wait_inside();
+    EXPECT_TRUE(a.stop_token().stop_requested());
+    return Failed{{Code::kCancelled, "interrupted"}};
+  }));
+  const Uuid id = insert_one(store, new_job("wait"));
+  WorkerOptions options = quick();
+  options.interrupt = [&] { gate.open(); };
+  RunningWorker worker(store, kinds, options);
+  gate.await_entered();
+  worker->drain();
+  worker->stop();
+  ASSERT_TRUE(worker.wait());
+  EXPECT_EQ(store.get(id)->state, State::kAvailable);
+  EXPECT_EQ(store.get(id)->attempts, 0);
+}
+
 TEST(Worker, StoppingAsksWhatRunsAndReleasesItUncharged) {
   FaultyStore store;
   Kinds kinds;
