@@ -18,8 +18,9 @@ const std::vector<SessionInfo> kAll = {worker("01890a5d-ac96-774b-bcce-b302099a8
                                        worker("11890a5d-ac96-774b-bcce-b302099a8057", "web-10", 7)};
 
 std::vector<int> pids(const std::string& name) {
+  const auto found = workers_named(kAll, name).value();
   std::vector<int> pids;
-  for (const SessionInfo& info : workers_named(kAll, name).value()) pids.push_back(info.worker.pid);
+  for (const SessionInfo& info : found) pids.push_back(info.worker.pid);
   return pids;
 }
 

@@ -18,7 +18,7 @@ void S3Clock::learn(Time theirs) {
     spdlog::info("this machine's clock agrees with that of the S3 service again");
     return;
   }
-  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(std::chrono::abs(ahead)).count();
+  const auto minutes = std::chrono::round<std::chrono::minutes>(std::chrono::abs(ahead)).count();
   spdlog::warn(
       "this machine's clock is {} minutes {} that of the S3 service: set it (NTP); requests are signed with "
       "the service's time until then",
