@@ -88,7 +88,7 @@ Result<int> work(const Options& options, const Context& context) {
   SPOOL_ASSIGN(const Config config, configuration(options, context));
   DrainOnSignals signals;
   SPOOL_ASSIGN(const auto store, open_store(config, Open::kMake));
-  SPOOL_ASSIGN(const auto objects, open_objects(config));
+  SPOOL_ASSIGN(const std::shared_ptr<ObjectStore> objects, open_objects(config));
   EngineOptions engine_config = engine_options(config);
   announce_sandbox(engine_config);
   const int slots = engine_config.worker.slots;
@@ -106,7 +106,7 @@ Result<int> work(const Options& options, const Context& context) {
   std::function<bool()> until;
   if (options.until_idle) until = [&] { return is_idle(*store, config.queues); };
   const auto ran = engine.worker().run(until);
-  signals.watch_end([&objects] { objects->interrupt(); });
+  signals.watch_end([objects] { objects->interrupt(); });
   SPOOL_TRY(ran);
   if (signals.came_twice()) engine.leave_if_deaf(kDone);
   return kDone;
