@@ -1,42 +1,31 @@
-// What the queue can do, durable: on SQLite (WAL, synchronous=FULL), or on PostgreSQL. One measurement a
-// call, one line of JSON on stdout:
+// What the queue can do, durable: on SQLite (WAL, synchronous=FULL), or on PostgreSQL, whose empty database
+// SPOOL_BENCH_STORE names. One measurement a call, one line of JSON on stdout:
 //
 //   queue_bench insert JOBS             stored in batches of 1000
 //   queue_bench direct JOBS BATCH       claimed and settled on the store, BATCH at a time
 //   queue_bench worker JOBS SLOTS       no-op jobs through Worker and the inline executor
-//   queue_bench claim FINISHED WAITING  claim of 10 jobs, of an empty file and of one with so many jobs
+//   queue_bench drain JOBS SLOTS        as worker, of jobs that are stored already
+//   queue_bench claim FINISHED WAITING  claim of 10 jobs, of one with so many more jobs and of an empty one
+//                                       (on PostgreSQL: SPOOL_BENCH_EMPTY_STORE), in turns
+//   queue_bench fill FINISHED WAITING [MS]  measures nothing; the waiting jobs take so long (serve)
 //
+// and of a queue that is in use, by processes beside each other (live.cpp):
+//
+//   queue_bench serve SLOTS             a worker until its stdin ends; how long jobs waited for their handler
+//   queue_bench trickle JOBS MS         inserts jobs for it one by one, so far apart
+//   queue_bench steady SECONDS RATE     inserts so many jobs a second and works them off
 //
 // bench/queue/run and bench/fleet/run call it in turns with its rivals.
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
-#include <vector>
 
-#include "base/temporary_folder.h"
+#include "bench_jobs.h"
 #include "executors/inline_executor.h"
 #include "queue/worker.h"
-#include "store_postgres/postgres_store.h"
-#include "store_sqlite/sqlite_store.h"
 
-namespace spool {
+namespace spool::bench {
 namespace {
-
-constexpr int kBatch = 1000;
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) {
-    std::fprintf(stderr, "queue_bench: %s\n", result.error().message.c_str());
-    std::exit(3);
-  }
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
 
 double cpu_seconds() {
   rusage usage{};
@@ -49,13 +38,11 @@ double cpu_seconds() {
 
 class Stopwatch {
  public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
-  }
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
   double cpu() const { return cpu_seconds() - cpu_; }
 
  private:
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  Clock::time_point began_ = Clock::now();
   double cpu_ = cpu_seconds();
 };
 
@@ -65,51 +52,6 @@ void print(const std::string& what, int jobs, const Stopwatch& watch) {
       R"({"what": "%s", "jobs": %d, "seconds": %.3f, "jobs_per_second": %.0f, "cpu_us_per_job": %.2f})"
       "\n",
       what.c_str(), jobs, seconds, jobs / seconds, cpu * 1e6 / jobs);
-}
-
-// SPOOL_BENCH_STORE: the URL of an empty PostgreSQL database, instead of a new file.
-std::unique_ptr<Store> open(const TemporaryFolder& folder) {
-  if (const char* url = std::getenv("SPOOL_BENCH_STORE")) return must(open_postgres_store(url));
-  return must(open_sqlite_store(folder.path() / "spool.db"));
-}
-
-// A job as people have them: a small document of arguments.
-NewJob some_job() {
-  NewJob job;
-  job.kind = "noop";
-  job.args = {{"input", "object:films/tears/source.mp4"}, {"from", 120}, {"to", 180}};
-  return job;
-}
-
-void insert_jobs(Store& store, int jobs) {
-  const std::vector<NewJob> batch(kBatch, some_job());
-  for (int done = 0; done < jobs; done += kBatch) must(store.insert(batch));
-}
-
-Session session(Store& store) {
-  WorkerInfo info;
-  info.host = "bench";
-  info.lease = std::chrono::hours(1);
-  return must(store.open_session(info));
-}
-
-ClaimRequest want(int slots) {
-  ClaimRequest request;
-  request.slots = request.all_slots = slots;
-  return request;
-}
-
-// Settles and claims, `batch` a call, until nothing is left.
-int drain(Store& store, Session mine, int batch, int most) {
-  std::vector<Settlement> settled;
-  int done = 0;
-  for (;;) {
-    Exchange both = must(store.exchange(mine, settled, want(done < most ? batch : 0)));
-    settled.clear();
-    for (const Claim& claim : both.claimed) settled.push_back({claim.job, claim.token, Succeeded{}, {}, ""});
-    done += static_cast<int>(settled.size());
-    if (settled.empty()) return done;
-  }
 }
 
 void bench_insert(int jobs) {
@@ -130,10 +72,7 @@ void bench_direct(int jobs, int batch) {
   print("direct " + std::to_string(batch), jobs, watch);
 }
 
-void bench_worker(int jobs, int slots) {
-  const TemporaryFolder folder;
-  const auto store = open(folder);
-  insert_jobs(*store, jobs);
+void bench_worker(Store& store, int jobs, int slots) {
   std::atomic<int> done = 0;
   Kinds kinds;
   Kind noop;
@@ -146,7 +85,7 @@ void bench_worker(int jobs, int slots) {
   kinds.add(noop);
   WorkerOptions options;
   options.slots = slots;
-  Worker worker(*store, kinds, options);
+  Worker worker(store, kinds, options);
   InlineExecutor executor(worker.events(), nullptr);
   worker.use(Placement::kInline, executor);
   const Stopwatch watch;
@@ -156,68 +95,97 @@ void bench_worker(int jobs, int slots) {
     JobFilter running;
     running.state = State::kRunning;
     running.most = 1;
-    return must(store->list(running)).empty();
+    return must(store.list(running)).empty();
   }));
   print("worker " + std::to_string(slots), jobs, watch);
 }
 
-// The median time of one exchange that claims ten jobs and settles the ten before.
-double claim_seconds(Store& store) {
-  const Session mine = session(store);
-  std::vector<double> times;
-  std::vector<Settlement> settled;
-  for (int i = 0; i < 400; ++i) {
-    const std::vector<NewJob> ten(10, some_job());
-    must(store.insert(ten));
-    const Stopwatch watch;
-    Exchange both = must(store.exchange(mine, settled, want(10)));
-    times.push_back(watch.seconds());
-    settled.clear();
-    for (const Claim& claim : both.claimed) settled.push_back({claim.job, claim.token, Succeeded{}, {}, ""});
-    if (settled.size() != 10) std::exit(3);
-  }
-  std::nth_element(times.begin(), times.begin() + 200, times.end());
-  return times[200];
+void bench_worker(int jobs, int slots, bool stored) {
+  const TemporaryFolder folder;
+  const auto store = open(folder);
+  if (!stored) insert_jobs(*store, jobs);
+  bench_worker(*store, jobs, slots);
 }
+
+void fill(Store& store, int finished, int waiting, const NewJob& job = some_job()) {
+  insert_jobs(store, finished);
+  drain(store, session(store), 1000, finished);
+  insert_jobs(store, waiting, job);
+}
+
+void fill(int finished, int waiting, int wait_ms) {
+  const TemporaryFolder folder;
+  NewJob job = some_job();
+  if (wait_ms > 0) job.args["wait_ms"] = wait_ms;
+  fill(*open(folder), finished, waiting, job);
+}
+
+// Exchanges that claim ten jobs and settle the ten before, and what each one took.
+class TimedClaims {
+ public:
+  explicit TimedClaims(Store& store) : store_(store), mine_(session(store)) {}
+  void one_more() {
+    insert_jobs(store_, 10);
+    const Stopwatch watch;
+    const Exchange both = must(store_.exchange(mine_, settled_, want(10)));
+    microseconds_.push_back(watch.seconds() * 1e6);
+    settled_ = succeeded(both.claimed);
+    if (settled_.size() != 10) std::exit(3);
+  }
+  [[nodiscard]] double quantile(double share) const { return bench::quantile(microseconds_, share); }
+
+ private:
+  Store& store_;
+  Session mine_;
+  std::vector<Settlement> settled_;
+  std::vector<double> microseconds_;
+};
 
 void bench_claim(int finished, int waiting) {
   const TemporaryFolder small, large;
-  const auto empty = open(small);
+  const auto empty = open(small, "SPOOL_BENCH_EMPTY_STORE");
   const auto full = open(large);
-  insert_jobs(*full, finished);
-  drain(*full, session(*full), 1000, finished);
-  insert_jobs(*full, waiting);
+  fill(*full, finished, waiting);
+  TimedClaims of_empty(*empty), of_full(*full);
   // In turns, so that both meet the same machine.
-  std::vector<double> ratios;
-  double small_seconds = 0, large_seconds = 0;
-  for (int i = 0; i < 5; ++i) {
-    small_seconds = claim_seconds(*empty);
-    large_seconds = claim_seconds(*full);
-    ratios.push_back(large_seconds / small_seconds);
+  for (int i = 0; i < 2000; ++i) {
+    of_empty.one_more();
+    of_full.one_more();
   }
-  std::nth_element(ratios.begin(), ratios.begin() + 2, ratios.end());
+  const double empty_us = of_empty.quantile(0.5), full_us = of_full.quantile(0.5);
   std::printf(
-      R"({"what": "claim of 10", "finished": %d, "waiting": %d, "ratio": %.2f, "empty_us": %.0f, "full_us": %.0f})"
+      R"({"what": "claim of 10", "finished": %d, "waiting": %d, "ratio": %.2f, "empty_us": %.0f, "full_us": %.0f, )"
+      R"("empty_p99_us": %.0f, "full_p99_us": %.0f})"
       "\n",
-      finished, waiting, ratios[2], small_seconds * 1e6, large_seconds * 1e6);
+      finished, waiting, full_us / empty_us, empty_us, full_us, of_empty.quantile(0.99),
+      of_full.quantile(0.99));
 }
 
 }  // namespace
-}  // namespace spool
+}  // namespace spool::bench
 
 int main(int argc, char** argv) {
+  using namespace spool::bench;
   const std::string what = argc > 1 ? argv[1] : "";
   const auto number = [&](int at, int usual) { return argc > at ? std::atoi(argv[at]) : usual; };
   if (what == "insert") {
-    spool::bench_insert(number(2, 300'000));
+    bench_insert(number(2, 300'000));
   } else if (what == "direct") {
-    spool::bench_direct(number(2, 200'000), number(3, 200));
-  } else if (what == "worker") {
-    spool::bench_worker(number(2, 200'000), number(3, 500));
+    bench_direct(number(2, 200'000), number(3, 200));
+  } else if (what == "worker" || what == "drain") {
+    bench_worker(number(2, 200'000), number(3, 500), what == "drain");
   } else if (what == "claim") {
-    spool::bench_claim(number(2, 1'000'000), number(3, 100'000));
+    bench_claim(number(2, 1'000'000), number(3, 100'000));
+  } else if (what == "fill") {
+    fill(number(2, 0), number(3, 0), number(4, 0));
+  } else if (what == "serve") {
+    serve(number(2, 8));
+  } else if (what == "trickle") {
+    trickle(number(2, 1000), number(3, 20));
+  } else if (what == "steady") {
+    steady(number(2, 60), number(3, 5000));
   } else {
-    std::fprintf(stderr, "queue_bench insert|direct|worker|claim [JOBS] [N]\n");
+    std::fprintf(stderr, "queue_bench insert|direct|worker|drain|claim|fill|serve|trickle|steady [N]...\n");
     return 2;
   }
   return 0;
