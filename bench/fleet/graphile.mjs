@@ -1,40 +1,32 @@
-// graphile-worker as its documentation recommends for throughput: a local queue, batched completion.
-import { run, makeWorkerUtils } from "graphile-worker";
+// graphile-worker, with what its documentation recommends.
+//   graphile.mjs fill JOBS URL       stores so many
+//   graphile.mjs drain JOBS URL      works them off: a local queue and batched completion, as in its page on performance
+//   graphile.mjs serve - URL         waits for jobs until its stdin ends; how long they waited for their handler
+//   graphile.mjs trickle JOBS URL    brings those, one by one
+import { Logger, makeWorkerUtils, run } from "graphile-worker";
+import { arguments_of_a_job, measured, now, patiently, pickups, report } from "./measured.mjs";
 
-const jobs = Number(process.argv[2]);
-const connectionString = process.argv[3];
+const [what, count, connectionString] = process.argv.slice(2);
+const jobs = Number(count);
+const options = { connectionString, noHandleSignals: true, logger: new Logger(() => () => {}) };
+const many = { concurrentJobs: 24, maxPoolSize: 25, localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 };
 
-const utils = await makeWorkerUtils({ connectionString });
-await utils.migrate();
-const batch = 1000;
-for (let i = 0; i < jobs; i += batch)
-  await utils.addJobs(Array.from({ length: batch }, () => ({ identifier: "noop", payload: { input: "object:films/tears/source.mp4" } })));
+async function bring(utils) {
+  await utils.migrate();
+  for (let i = 0; i < jobs; i += 1000)
+    await utils.addJobs(Array.from({ length: Math.min(1000, jobs - i) }, () => ({ identifier: "noop", payload: arguments_of_a_job() })));
+}
 
-let done = 0;
-let finish;
-const finished = new Promise((resolve) => (finish = resolve));
-const began = process.hrtime.bigint();
-const runner = await run({
-  connectionString,
-  noHandleSignals: true,
-  logger: new (await import("graphile-worker")).Logger(() => () => {}),
-  taskList: {
-    noop: async () => {
-      if (++done === jobs) finish();
-    },
-  },
-  preset: {
-    worker: {
-      concurrentJobs: 24,
-      maxPoolSize: 10,
-      localQueue: { size: 500 },
-      completeJobBatchDelay: 0,
-      failJobBatchDelay: 0,
-    },
-  },
-});
-await finished;
-const seconds = Number(process.hrtime.bigint() - began) / 1e9;
-console.log(JSON.stringify({ what: "graphile-worker", jobs, jobs_per_second: Math.round(jobs / seconds) }));
-await runner.stop();
-process.exit(0);
+if (what === "fill") await bring(await makeWorkerUtils(options));
+if (what === "drain")
+  await measured("graphile-worker", jobs, (ended) => run({ ...options, taskList: { noop: async () => ended(1) }, preset: { worker: many } }));
+if (what === "serve") {
+  const waited = pickups();
+  await run({ ...options, taskList: { noop: async (payload) => waited.add(payload.at) }, preset: { worker: { concurrentJobs: 8 } } });
+  await waited.until_told();
+}
+if (what === "trickle") {
+  const utils = await makeWorkerUtils(options);
+  await patiently(jobs, () => utils.addJob("noop", { ...arguments_of_a_job(), at: now() }));
+}
+report();
