@@ -6,9 +6,10 @@ import time
 
 from programs import SPOOL
 from report import goal, in_turns, spread, table
-from servers import end_with_us
+from servers import end_with_us, wait_until
 
 WORKERS = 50
+FLEET = f"{WORKERS} workers"
 LISTENING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1397771084 AND objid = 2 AND granted"
 
 
@@ -28,18 +29,15 @@ def measure(bench):
     with tempfile.TemporaryDirectory() as folder:
         workers = [start(url, folder) for _ in range(WORKERS)]
         try:
-            while bench.server.sql(LISTENING) < WORKERS:
-                if any(worker.poll() is not None for worker in workers):
-                    raise RuntimeError("a worker has ended")
-                time.sleep(0.1)
+            wait_until(lambda: bench.server.sql(LISTENING) == WORKERS, workers)
             time.sleep(bench.seconds(10))
-            shares = in_turns(bench.rounds, {f"{WORKERS} workers": lambda: share(bench.server, seconds)}, lambda part: f"{part:.2%}")
+            shares = in_turns(bench.rounds, {FLEET: lambda: share(bench.server, seconds)}, "{:.2%}".format)
         finally:
             for worker in workers:
                 worker.terminate()
             for worker in workers:
                 worker.wait()
-        shares["none"] = in_turns(1, {"none": lambda: share(bench.server, seconds)}, lambda part: f"{part:.2%}")["none"]
+        shares |= in_turns(1, {"none": lambda: share(bench.server, seconds)}, "{:.2%}".format)
     table(("idle", "of a core, in the database"), *((name, spread(values, "{:.2%}")) for name, values in shares.items()))
-    middle = sorted(shares[f"{WORKERS} workers"])[bench.rounds // 2]
+    middle = sorted(shares[FLEET])[bench.rounds // 2]
     return [goal("an idle fleet of 50 workers: under 1% of a core in the database", middle < 0.01, f"{middle:.2%}")]

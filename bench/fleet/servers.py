@@ -20,6 +20,14 @@ def end_with_us():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def wait_until(condition, processes):
+    """They have to live on until then."""
+    while not condition():
+        if dead := [process for process in processes if process.poll() is not None]:
+            raise RuntimeError(f"{dead[0].args[0]} has ended with {dead[0].returncode}")
+        time.sleep(0.05)
+
+
 class Postgres:
     """At its durable defaults."""
 
