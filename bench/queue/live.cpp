@@ -69,13 +69,16 @@ class TimedStore : public test::ForwardingStore {
     auto done = ForwardingStore::exchange(session, settlements, want);
     const auto now = Clock::now();
     const double took = std::chrono::duration<double, std::micro>(now - began).count();
+    const std::lock_guard lock(mutex_);
     if (done) samples_.push_back({now, took, settlements.size(), done->claimed.size()});
     return done;
   }
+  // When no exchange is on its way any more.
   [[nodiscard]] const std::vector<Sample>& samples() const { return samples_; }
 
  private:
-  std::vector<Sample> samples_;  // of the worker's one loop
+  std::mutex mutex_;
+  std::vector<Sample> samples_;
 };
 
 // So many a second, in batches of 100, however long one takes.
