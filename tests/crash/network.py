@@ -108,37 +108,41 @@ class Proxy:
 
 
 class Namespace:
-    """A network namespace with one link, to `address` of this machine. Raises PermissionError where none can be made."""
+    """A network namespace with one link, to `address` of this machine; gone with us. Raises PermissionError where none can be made."""
 
     def __init__(self):
-        self.name = f"spool-{os.getpid()}"
         self.link = f"sp{os.getpid()}"
         net = f"169.254.{os.getpid() % 250 + 1}"
         self.address = f"{net}.1"
+        self.holder = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
-            self.ip(f"netns add {self.name}")
-            self.ip(f"link add {self.link} type veth peer name inside netns {self.name}")
-            self.ip(f"address add {net}.1/30 dev {self.link}")
-            self.ip(f"-n {self.name} address add {net}.2/30 dev inside")
-            for link in (f"link set {self.link} up", f"-n {self.name} link set inside up", f"-n {self.name} link set lo up"):
-                self.ip(link)
-        except (subprocess.CalledProcessError, FileNotFoundError) as error:
+            self.await_namespace()
+            self.run("ip", "link", "add", self.link, "type", "veth", "peer", "name", "inside", "netns", str(self.holder.pid))
+            self.run("ip", "address", "add", f"{net}.1/30", "dev", self.link)
+            self.run("ip", "link", "set", self.link, "up")
+            self.run(*self.command(), "ip", "address", "add", f"{net}.2/30", "dev", "inside")
+            for link in ("inside", "lo"):
+                self.run(*self.command(), "ip", "link", "set", link, "up")
+        except (subprocess.CalledProcessError, OSError) as error:
             self.close()
-            raise PermissionError(f"no network namespace can be made here: {getattr(error, 'stderr', error)}") from error
+            raise PermissionError(f"no network namespace can be made here: {getattr(error, 'stderr', None) or error}") from error
 
-    def ip(self, words, check=True):
-        subprocess.run(["ip", *words.split()], check=check, capture_output=True, text=True)
+    def await_namespace(self):
+        """cat runs inside, and answers."""
+        self.holder.stdin.write(b"?\n")
+        self.holder.stdin.flush()
+        if not self.holder.stdout.readline():
+            raise OSError(self.holder.stderr.read().decode())
+
+    def run(self, *words):
+        subprocess.run(words, check=True, capture_output=True, text=True)
 
     def command(self):
         """The words that begin a command which runs inside."""
-        return ["nsenter", f"--net=/run/netns/{self.name}"]
+        return ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net"]
 
     def cut(self, cuts):
-        self.ip(f"link set {self.link} {'down' if cuts else 'up'}")
+        self.run("ip", "link", "set", self.link, "down" if cuts else "up")
 
     def close(self):
-        for words in (f"link del {self.link}", f"netns del {self.name}"):
-            try:
-                self.ip(words, check=False)
-            except FileNotFoundError:
-                return
+        self.holder.communicate()
