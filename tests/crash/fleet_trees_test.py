@@ -17,6 +17,7 @@ from running import SPOOL
 JOBS = int(os.environ.get("SPOOL_CHAOS_JOBS", "1000"))
 FAULTS = int(os.environ.get("SPOOL_CHAOS_FAULTS", "12"))
 TREES = os.environ.get("SPOOL_SCRIPTED_TREES", "build/dev/tests/crash/scripted_trees")
+SLOTS = 12  # of each worker
 LONGEST = 40  # seconds that a fault lasts
 REST = 1.5  # seconds between two at most
 HOUR = 3600
@@ -45,7 +46,7 @@ class Trees(FleetTest):
 
     def worker(self, database, ways):
         host, port = ways["PostgreSQL"]
-        return self.command("work", self.postgres.url(database, port, host), 4, self.second), {}
+        return self.command("work", self.postgres.url(database, port, host), SLOTS, self.second), {}
 
     def trees(self, what, *more):
         done = subprocess.run(self.command(what, self.postgres.url("trees"), *more), capture_output=True, text=True, timeout=240)

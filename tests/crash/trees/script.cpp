@@ -64,10 +64,11 @@ class Maker {
     const bool inner = levels > 1 && chance(60);
     return {{"script", inner ? node(levels - 1, doomed) : leaf()}, {"optional", chance(15)}};
   }
-  // One that never ends by itself: it runs for ever, or begins in an hour.
+  // One that never ends by itself: it begins in an hour or, now and then, runs for ever; of these few, for
+  // each keeps a slot until its worker hears of the cancel, which is when it renews its lease.
   Json endless(bool cancelled) {
     Json script = leaf();
-    const bool late = chance(50);
+    const bool late = chance(85);
     script["tries"] = 0;
     script["end"] = late ? "well" : "never";
     script["cancelled"] = cancelled;

@@ -134,7 +134,8 @@ bool cancel_in(Store& store, const Uuid& root, std::vector<Victim>& victims) {
 
 int cancel(Store& store, const std::vector<NewJob>& roots) {
   std::vector<std::pair<Uuid, std::vector<Victim>>> open;
-  for (const NewJob& root : roots) open.emplace_back(root.id, victims_of(root));
+  for (const NewJob& root : roots)
+    if (auto victims = victims_of(root); !victims.empty()) open.emplace_back(root.id, std::move(victims));
   for (;;) {
     std::erase_if(open, [&](auto& tree) { return !cancel_in(store, tree.first, tree.second); });
     if (open.empty()) return 0;
