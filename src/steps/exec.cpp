@@ -32,24 +32,21 @@ Json exec_schema(const ExecConfig& config) {
     "type": "object", "additionalProperties": false, "required": ["command"],
     "properties": {
       "command": {"type": "string", "minLength": 1, "maxLength": 64},
-      "input": {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": "^([$]|object:|file:/|source:)",
-        "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]},
+      "input": {"type": "string", "minLength": 1, "maxLength": 4096,
+        "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]},
       "inputs": {
         "type": "object", "additionalProperties": false, "maxProperties": 64,
         "patternProperties": {"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$": {"type": "string", "minLength": 1, "maxLength": 4096,
-          "pattern": "^([$]|object:|file:/|source:)", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]}}
+          "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]}}
       },
       "data": {},
       "seconds": {"type": "number", "minimum": 0, "format": "duration"},
-      "destination": {
-  "type" : "string", "maxLength" : 512
-}
-}
-})");
+      "destination": {"type": "string", "maxLength": 512}
+    }})");
   Json names = Json::array();
-for (const auto& [name, command] : config.commands) names.push_back(name);
-if (!names.empty()) schema["properties"]["command"]["enum"] = std::move(names);
-return schema;
+  for (const auto& [name, command] : config.commands) names.push_back(name);
+  if (!names.empty()) schema["properties"]["command"]["enum"] = std::move(names);
+  return schema;
 }
 
 // An attempt's folder: inputs/, outputs/, work_item.json.

@@ -33,21 +33,17 @@ Kind poster_kind(const PublishContext& context) {
   kind.schema = Json::parse(R"({
     "type": "object", "additionalProperties": false, "required": ["input"],
     "properties": {
-      "input": {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": "^([$]|object:|file:/|source:)",
-        "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]
-}
-, "at" : {"type" : "number", "minimum" : 0, "format" : "duration"},
-         "width" : {"type" : "integer", "minimum" : 16, "maximum" : 7680},
-                   "height" : {"type" : "integer", "minimum" : 16, "maximum" : 7680},
-                              "format" : {"enum" : [ "jpeg", "png" ]},
-                                         "quality" : {"type" : "integer", "minimum" : 1, "maximum" : 100},
-                                                     "destination" : {
-  "type" : "string", "maxLength" : 512
-}
-}
-})");
+      "input": {"type": "string", "minLength": 1, "maxLength": 4096,
+        "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]},
+      "at": {"type": "number", "minimum": 0, "format": "duration"},
+      "width": {"type": "integer", "minimum": 16, "maximum": 7680},
+      "height": {"type": "integer", "minimum": 16, "maximum": 7680},
+      "format": {"enum": ["jpeg", "png"]},
+      "quality": {"type": "integer", "minimum": 1, "maximum": 100},
+      "destination": {"type": "string", "maxLength": 512}
+    }})");
   publish_made_files(kind, context, &run_poster);
-return kind;
+  return kind;
 }
 
 }  // namespace spool::steps

@@ -24,20 +24,17 @@ Kind probe_kind() {
   kind.schema = Json::parse(R"({
     "type": "object", "additionalProperties": false, "required": ["input"],
     "properties": {
-      "input": {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": "^([$]|object:|file:/|source:)",
-        "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]
-}
-, "loudness" : {"type" : "boolean"}, "personal_tags" : {
-  "type" : "boolean"
-}
-}
-})");
+      "input": {"type": "string", "minLength": 1, "maxLength": 4096,
+        "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]},
+      "loudness": {"type": "boolean"},
+      "personal_tags": {"type": "boolean"}
+    }})");
   kind.run = [](Attempt& attempt) -> Ending {
-  auto found = run_probe(attempt);
-  if (!found) return ending_of(std::move(found).error());
-  return Succeeded{std::move(*found)};
+    auto found = run_probe(attempt);
+    if (!found) return ending_of(std::move(found).error());
+    return Succeeded{std::move(*found)};
   };
-return kind;
+  return kind;
 }
 
 }  // namespace spool::steps

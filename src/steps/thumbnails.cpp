@@ -38,25 +38,20 @@ Kind thumbnails_kind(const PublishContext& context) {
   kind.schema = Json::parse(R"({
     "type": "object", "additionalProperties": false, "required": ["input"],
     "properties": {
-      "input": {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": "^([$]|object:|file:/|source:)",
-        "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]
-}
-, "every" : {"type" : "number", "minimum" : 0.01, "maximum" : 86400, "format" : "duration"},
-            "every_frames" : {"type" : "integer", "minimum" : 1, "maximum" : 1000000},
-                             "width" : {"type" : "integer", "minimum" : 16, "maximum" : 3840},
-                                       "height" : {"type" : "integer", "minimum" : 16, "maximum" : 3840},
-                                                  "sprite" : {"type" : "boolean"},
-                                                             "exact" : {"type" : "boolean"},
-                                                                       "format"
-    : {"enum" : [ "jpeg", "png" ]},
-      "quality" : {"type" : "integer", "minimum" : 1, "maximum" : 100},
-                  "destination" : {
-  "type" : "string", "maxLength" : 512
-}
-}
-})");
+      "input": {"type": "string", "minLength": 1, "maxLength": 4096,
+        "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]},
+      "every": {"type": "number", "minimum": 0.01, "maximum": 86400, "format": "duration"},
+      "every_frames": {"type": "integer", "minimum": 1, "maximum": 1000000},
+      "width": {"type": "integer", "minimum": 16, "maximum": 3840},
+      "height": {"type": "integer", "minimum": 16, "maximum": 3840},
+      "sprite": {"type": "boolean"},
+      "exact": {"type": "boolean"},
+      "format": {"enum": ["jpeg", "png"]},
+      "quality": {"type": "integer", "minimum": 1, "maximum": 100},
+      "destination": {"type": "string", "maxLength": 512}
+    }})");
   publish_made_files(kind, context, &run_thumbnails);
-return kind;
+  return kind;
 }
 
 }  // namespace spool::steps
