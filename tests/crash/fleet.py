@@ -155,8 +155,8 @@ class Worker:
 
 
 class Faults:
-    """What can happen to a fleet: each kind is a method that says what it did and returns how it is undone, or None where it finds
-    nothing to hit. What is not undone when it is time for the next one goes on beside it."""
+    """What can happen to a fleet: each kind is a method that says what it did and how it is undone (None: it is over at once), or
+    nothing where it finds nothing to hit. What is not undone when it is time for the next one goes on beside it."""
 
     def __init__(self, chance, workers, postgres, longest):
         self.chance, self.workers, self.postgres, self.longest = chance, workers, postgres, longest
@@ -184,7 +184,7 @@ class Faults:
     def kill_child(self):
         worker = self.some_worker()
         if worker and (child := self.some_child(worker)) and kill(child):
-            return f"SIGKILL of a child of {worker.name}", lambda: None
+            return f"SIGKILL of a child of {worker.name}", None
 
     def stop_worker(self):
         if worker := self.some_worker():
@@ -219,7 +219,7 @@ class Faults:
         whose, way, proxies = self.some_ways()
         for proxy in proxies:
             proxy.cut()
-        return f"connections of {whose} to {way} end", lambda: None
+        return f"connections of {whose} to {way} end", None
 
     def delay_connections(self):
         whose, way, proxies = self.some_ways()
@@ -257,8 +257,9 @@ class Faults:
         said, undo = done
         self.struck[kind.__name__] += 1
         seconds = self.duration()
-        say(f"  {said} ({seconds:.1f} s)")
-        self.going_on.append((time.monotonic() + seconds, undo))
+        say(f"  {said} ({seconds:.1f} s)" if undo else f"  {said}")
+        if undo:
+            self.going_on.append((time.monotonic() + seconds, undo))
 
     def tend(self, everything=False):
         """Ends what has lasted its time, or everything."""
