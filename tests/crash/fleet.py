@@ -158,11 +158,13 @@ class Faults:
     """What can happen to a fleet: each kind is a method that says what it did and how it is undone (None: it is over at once), or
     nothing where it finds nothing to hit. What is not undone when it is time for the next one goes on beside it."""
 
-    def __init__(self, chance, workers, postgres, longest):
+    def __init__(self, chance, workers, postgres, longest, children=True):
         self.chance, self.workers, self.postgres, self.longest = chance, workers, postgres, longest
         self.server_is_away = False
-        self.kinds = [self.kill_worker, self.kill_child, self.stop_worker, self.stop_child, self.restart_server, self.drop_connections,
-                      self.delay_connections, self.half_open_connections, self.lose_answers]
+        self.kinds = [self.kill_worker, self.stop_worker, self.restart_server, self.drop_connections, self.delay_connections,
+                      self.half_open_connections, self.lose_answers]
+        if children:
+            self.kinds += [self.kill_child, self.stop_child]
         if any(worker.namespace for worker in workers):
             self.kinds.append(self.cut_namespace)
         self.struck = {kind.__name__: 0 for kind in self.kinds}

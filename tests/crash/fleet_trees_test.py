@@ -67,7 +67,7 @@ class Trees(FleetTest):
         self.postgres.ask(HISTORY + CHECKPOINTS, "trees")
         self.trees("plant")
         self.start_fleet(self.folder, "trees", self.worker, clocks=(0, HOUR, -HOUR, 0))
-        faults = Faults(self.chance, self.workers, self.postgres, LONGEST)
+        faults = Faults(self.chance, self.workers, self.postgres, LONGEST, children=False)
         with subprocess.Popen(self.command("cancel", self.postgres.url("trees"))) as cancelling:
             self.stack.callback(cancelling.kill)
             self.live(faults, FAULTS - FAULTS // 4)
