@@ -9,20 +9,19 @@ import { arguments_of_a_job, measured, now, patiently, pickups, report } from ".
 const [what, count, connectionString] = process.argv.slice(2);
 const jobs = Number(count);
 const options = { connectionString, noHandleSignals: true, logger: new Logger(() => () => {}) };
-const many = { concurrentJobs: 24, maxPoolSize: 25, localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 };
+const a_job = () => ({ identifier: "noop", payload: arguments_of_a_job() });
+const fast = { concurrentJobs: 24, maxPoolSize: 25, localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 };
+const work = (noop, worker) => run({ ...options, taskList: { noop }, preset: { worker } });
 
-async function bring(utils) {
+if (what === "fill") {
+  const utils = await makeWorkerUtils(options);
   await utils.migrate();
-  for (let i = 0; i < jobs; i += 1000)
-    await utils.addJobs(Array.from({ length: Math.min(1000, jobs - i) }, () => ({ identifier: "noop", payload: arguments_of_a_job() })));
+  for (let i = 0; i < jobs; i += 1000) await utils.addJobs(Array.from({ length: Math.min(1000, jobs - i) }, a_job));
 }
-
-if (what === "fill") await bring(await makeWorkerUtils(options));
-if (what === "drain")
-  await measured("graphile-worker", jobs, (ended) => run({ ...options, taskList: { noop: async () => ended(1) }, preset: { worker: many } }));
+if (what === "drain") await measured("graphile-worker", jobs, (ended) => work(async () => ended(1), fast));
 if (what === "serve") {
   const waited = pickups();
-  await run({ ...options, taskList: { noop: async (payload) => waited.add(payload.at) }, preset: { worker: { concurrentJobs: 8 } } });
+  await work(async ({ at }) => waited.add(at), { concurrentJobs: 8 });
   await waited.until_told();
 }
 if (what === "trickle") {

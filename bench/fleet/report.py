@@ -30,10 +30,9 @@ def spread(values, form="{:,.0f}"):
     return middle if len(values) == 1 else f"{middle} ({form.format(min(values))} to {form.format(max(values))})"
 
 
-def table(*rows):
-    head, *rest = [[str(cell) for cell in row] for row in rows]
-    for row in [head, ["---"] * len(head), *rest]:
-        print("| " + " | ".join(row) + " |" if row != ["---"] * len(head) else "|" + "---|" * len(head))
+def table(head, *rows):
+    for cells in (head, ["---"] * len(head), *rows):
+        print("| " + " | ".join(map(str, cells)) + " |")
     print(flush=True)
 
 
