@@ -97,7 +97,7 @@ class SqliteStoreTest : public testing::Test {
 TEST_F(SqliteStoreTest, ANewFileIsMadeInWalMode) {
   open_or_throw(path());
   EXPECT_EQ(ask_sql(path(), "PRAGMA journal_mode"), "wal");
-  EXPECT_EQ(ask_sql(path(), "PRAGMA user_version"), "3");
+  EXPECT_EQ(ask_sql(path(), "PRAGMA user_version"), "4");
 }
 
 TEST_F(SqliteStoreTest, ADatabaseOfANewerSchemaIsRefusedNamingBothVersions) {
@@ -106,7 +106,7 @@ TEST_F(SqliteStoreTest, ADatabaseOfANewerSchemaIsRefusedNamingBothVersions) {
   const Error error = open_error(path());
   EXPECT_EQ(error.code, Code::kUnsupported);
   EXPECT_NE(error.message.find("version 7"), std::string::npos) << error.message;
-  EXPECT_NE(error.message.find("up to 3"), std::string::npos) << error.message;
+  EXPECT_NE(error.message.find("up to 4"), std::string::npos) << error.message;
   EXPECT_NE(error.message.find(path().string()), std::string::npos) << error.message;
 }
 

@@ -39,7 +39,7 @@ class Pipelines(CliTest):
 
     def test_a_path_that_is_no_reference_is_refused_before_anything_is_stored(self):
         self.write("p.yaml", "version: 1\nsteps:\n  a: {kind: probe, input: /etc/passwd}\n")
-        self.assertIn('such as "object:films/talk.mp4"', self.spool("pipeline", "check", "p.yaml", code=2).err)
+        self.assertIn("such as object:films/talk.mp4", self.spool("pipeline", "check", "p.yaml", code=2).err)
 
     def test_a_missing_file_is_named(self):
         self.assertIn("nowhere.yaml", self.spool("pipeline", "check", "nowhere.yaml", code=2).err)

@@ -177,8 +177,10 @@ class ProcessExecutor::Core final : public ChildListener {
     if (slot == nullptr) return end_unstarted(*claim);
     slot->tree = tree;
     slot->serial = ++last_serial_;
-    slot->child->read_output();
-    slot->child->log().clear();
+    if (slot->ready) {  // else it holds what a child says that cannot start
+      slot->child->read_output();
+      slot->child->log().clear();
+    }
     slot->run = std::make_unique<AttemptRun>(claim, kind, Clock::now());
     if (slot->ready) send_run(*slot);
   }
