@@ -125,16 +125,23 @@ void set_signature(CURL* curl, const S3Config& config) {
   curl_easy_setopt(curl, CURLOPT_PASSWORD, config.credentials.secret_key.c_str());
 }
 
-std::vector<std::string> headers_of(const S3Request& request, const S3Config& config, Time now) {
+// libcurl signs with this machine's time alone: 7.88 sends an x-amz-date of ours twice.
+bool curl_signs(const S3Request& request, Time now) {
+  constexpr Duration kTheSame = std::chrono::minutes(1);
+  const auto machine = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  return !request.curl_cannot_sign && std::chrono::abs(now - machine) < kTheSame;
+}
+
+// With their signature, if it is told what time it is.
+std::vector<std::string> headers_of(const S3Request& request, const S3Config& config,
+                                    std::optional<Time> now) {
   std::vector<std::string> headers = request.headers;
   headers.push_back("x-amz-content-sha256: UNSIGNED-PAYLOAD");
   if (!config.credentials.session_token.empty())
     headers.push_back("x-amz-security-token: " + config.credentials.session_token);
-  if (!request.curl_cannot_sign) {
-    headers.push_back("x-amz-date: " + signing_date(now));  // libcurl signs with that, not with its own
-    return headers;
-  }
-  for (std::string& header : signed_headers(config, request.method, request.key, request.query, headers, now))
+  if (!now) return headers;
+  for (std::string& header :
+       signed_headers(config, request.method, request.key, request.query, headers, *now))
     headers.push_back(std::move(header));
   return headers;
 }
@@ -244,14 +251,17 @@ Result<S3Response> S3Connections::send(const S3Request& request) {
   if (interrupted_.stop_requested()) return fail(error_of(CURLE_ABORTED_BY_CALLBACK, "", config_.endpoint));
   Handle handle = take();
   if (!handle) return fail(Code::kInternal, "libcurl does not start");
+  const Time now = clock_.now();
+  const bool by_curl = curl_signs(request, now);
   HeaderList headers;
-  for (const std::string& header : headers_of(request, config_, clock_.now())) headers.add(header);
+  for (const std::string& header : headers_of(request, config_, by_curl ? std::nullopt : std::optional(now)))
+    headers.add(header);
 
   Transfer transfer{request, interrupted()};
   char detail[CURL_ERROR_SIZE] = "";
   curl_easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, detail);
   set_connection(handle.get(), config_);
-  if (!request.curl_cannot_sign) set_signature(handle.get(), config_);
+  if (by_curl) set_signature(handle.get(), config_);
   set_limits(handle.get(), config_.patience, request);
   set_request(handle.get(), transfer, s3_place(config_, request.key).url(request.query), headers);
   const CURLcode code = curl_easy_perform(handle.get());

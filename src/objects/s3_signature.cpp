@@ -17,7 +17,7 @@ struct Scope {
   std::string stamp, day, text;
 
   Scope(const S3Config& config, Time now)
-      : stamp(signing_date(now)),
+      : stamp(fmt::format("{:%Y%m%dT%H%M%SZ}", std::chrono::time_point_cast<std::chrono::seconds>(now))),
         day(stamp.substr(0, 8)),
         text(fmt::format("{}/{}/s3/aws4_request", day, config.region)) {}
 };
@@ -46,10 +46,6 @@ std::string signature(const S3Config& config, const Scope& scope, std::string_vi
 }
 
 }  // namespace
-
-std::string signing_date(Time now) {
-  return fmt::format("{:%Y%m%dT%H%M%SZ}", std::chrono::time_point_cast<std::chrono::seconds>(now));
-}
 
 std::string presigned_url(const S3Config& config, std::string_view method, std::string_view key_in_bucket,
                           Time now, std::chrono::seconds validity) {

@@ -12,9 +12,6 @@
 
 namespace spool {
 
-// As it stands in x-amz-date: "20130524T000000Z".
-[[nodiscard]] std::string signing_date(Time now);
-
 // A URL that lets anybody GET or PUT that object until it expires, 7 days at most.
 // docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 [[nodiscard]] std::string presigned_url(const S3Config& config, std::string_view method,
