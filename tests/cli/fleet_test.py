@@ -129,7 +129,11 @@ class Workers(Fleet):
         out, err = draining.communicate(timeout=60)
         self.assertEqual((draining.returncode, out), (0, f"drained {name}\n"), err)
         self.assertEqual(worker.wait(60), 0)
-        self.assertEqual((self.state(job), self.state(later)), ("succeeded", "available"))
+        # The command ran here; what it made is published by whoever claims next.
+        shown = self.spool("show", job, "--json").json
+        self.assertEqual((shown["state"], shown["phase"], shown["errors"], self.state(later)), ("available", "publish", [], "available"))
+        self.drain()
+        self.assertEqual((self.state(job), self.state(later)), ("succeeded", "succeeded"))
         self.assertEqual(self.spool("show", job, "--json").json["attempts"], 1)
 
     def test_who_is_not_there_cannot_be_drained(self):
