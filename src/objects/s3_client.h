@@ -40,6 +40,7 @@ class S3Client {
   S3Result send(const S3Request& request);
 
   [[nodiscard]] const S3Config& config() const { return connections_.config(); }
+  [[nodiscard]] S3Clock& clock() { return connections_.clock(); }
   [[nodiscard]] Time now() { return connections_.clock().now(); }  // as the service takes it
 
  private:

@@ -17,6 +17,8 @@ class S3Clock {
   [[nodiscard]] Time now() const { return machine_() + ahead_.load(); }
   // The service's time, which it put onto its refusal. Says so when that is news.
   void learn(Time theirs);
+  // What another clock of the same service and machine has learned.
+  void learn_from(const S3Clock& other) { ahead_ = other.ahead_.load(); }
 
  private:
   const std::function<Time()> machine_;

@@ -38,8 +38,11 @@ S3Request put_request(const std::string& key, const ByteSource& body) {
 Result<std::unique_ptr<S3ObjectStore>> S3ObjectStore::at(S3Config config) {
   S3Config quick = config;  // an endpoint that is none is said soon
   quick.patience.tries = std::min(quick.patience.tries, kTriesAtFirst);
-  SPOOL_TRY(S3ObjectStore(std::move(quick)).page("", ""));
-  return std::unique_ptr<S3ObjectStore>(new S3ObjectStore(std::move(config)));
+  S3ObjectStore first(std::move(quick));
+  SPOOL_TRY(first.page("", ""));
+  std::unique_ptr<S3ObjectStore> store(new S3ObjectStore(std::move(config)));
+  store->client_->clock().learn_from(first.client_->clock());
+  return store;
 }
 
 Result<std::string> S3ObjectStore::in_bucket(std::string_view key) const {
