@@ -38,7 +38,7 @@ export function pickups() {
 // So far apart as queue_bench's.
 export async function patiently(jobs, bring) {
   for (let i = 0; i < jobs; ++i) {
-    await pause(10 + 20 * Math.random());
+    await pause(20 + 40 * Math.random());
     await bring();
   }
 }

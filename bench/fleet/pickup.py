@@ -11,7 +11,7 @@ import time
 from programs import queue_bench, serving
 from report import goal, in_turns, quantile, spread, table
 
-GAP_MS = 20
+GAP_MS = 40  # so that the worker is idle again
 ENQUEUE = "SELECT spool.enqueue('noop', %s::jsonb, '{}')"
 ADD_JOB = "SELECT graphile_worker.add_job('noop', %s::json)"
 
@@ -52,7 +52,7 @@ def graphile(bench, jobs, bring=None):
 
 
 def measure(bench):
-    jobs, server = max(100, round(1000 * bench.size)), bench.server
+    jobs, server = max(100, round(500 * bench.size)), bench.server
     ours = {
         "spool, its own client": lambda: spool(server, jobs),
         "spool, spool.enqueue": lambda: spool(server, jobs, by_sql(server, ENQUEUE)),
