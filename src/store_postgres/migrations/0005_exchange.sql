@@ -309,8 +309,10 @@ CREATE FUNCTION spool.exchange(
   slots integer, all_slots integer, most_jobs integer, queues text[], tags text[], mark_lanes integer[], marks bigint[])
 RETURNS SETOF spool.exchanged LANGUAGE plpgsql
 -- Every step is by a key. Without statistics (a new table, or a table that was empty a moment ago) the planner would read whole
--- tables for a few rows of them, and go on doing so.
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+-- tables for a few rows of them, and go on doing so. And with arrays of one it would plan anew each time, which costs as much as
+-- the exchange itself.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   now bigint := spool.clock(shift);
   v_session bigint;
