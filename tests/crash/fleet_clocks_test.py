@@ -1,5 +1,5 @@
-"""As fleet_film_test.py, with two workers whose clocks are off by an hour. S3 refuses requests that are more than 15 minutes early or
-late, so such workers have the objects in a folder that they share.
+"""As fleet_film_test.py, with two workers whose clocks are off by an hour, and the objects in a folder that they share: an S3 service
+would tell them the time.
 
 SPOOL_CHAOS_FAULTS (4) says how many faults there are, SPOOL_CHAOS_SEED repeats a run.
 """
