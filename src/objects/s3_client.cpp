@@ -42,16 +42,16 @@ bool S3Retries::again(const S3Failure& failure) {
   return true;
 }
 
-S3Result S3Client::once(const S3Request& request) {
-  S3Result result = signed_once(request);
+S3Result S3Client::once(const S3Request& request, int earlier_tries) {
+  S3Result result = signed_once(request, earlier_tries);
   if (result || !result.error().right_time) return result;
   connections_.clock().learn(*result.error().right_time);
-  return signed_once(request);
+  return signed_once(request, earlier_tries);
 }
 
-S3Result S3Client::signed_once(const S3Request& request) {
+S3Result S3Client::signed_once(const S3Request& request, int earlier_tries) {
   const Time ours = now();
-  Result<S3Response> response = connections_.send(request);
+  Result<S3Response> response = connections_.send(request, earlier_tries);
   if (!response) {
     const Code code = response.error().code;
     return tl::unexpected(
@@ -67,7 +67,7 @@ S3Result S3Client::signed_once(const S3Request& request) {
 
 S3Result S3Client::send(const S3Request& request) {
   for (S3Retries retries(*this);;) {
-    S3Result result = once(request);
+    S3Result result = once(request, retries.tries() - 1);
     if (result) {
       result->tries = retries.tries();
       return result;

@@ -35,7 +35,7 @@ class S3Client {
   [[nodiscard]] std::stop_token interrupted() const { return connections_.interrupted(); }
 
   // Once. Any status but 200 to 299 is a failure, and so is an error in the body of a 200.
-  S3Result once(const S3Request& request);
+  S3Result once(const S3Request& request, int earlier_tries = 0);
   // With retries.
   S3Result send(const S3Request& request);
 
@@ -44,7 +44,7 @@ class S3Client {
   [[nodiscard]] Time now() { return connections_.clock().now(); }  // as the service takes it
 
  private:
-  S3Result signed_once(const S3Request& request);
+  S3Result signed_once(const S3Request& request, int earlier_tries);
 
   S3Connections connections_;
 };

@@ -146,14 +146,16 @@ std::vector<std::string> headers_of(const S3Request& request, const S3Config& co
   return headers;
 }
 
-void set_limits(CURL* curl, const S3Patience& patience, const S3Request& request) {
+void set_limits(CURL* curl, const S3Patience& patience, const S3Request& request, int earlier_tries) {
   constexpr std::uint64_t kSlowest = 100'000;  // bytes a second
   const std::uint64_t more = request.body != nullptr ? request.body->size / kSlowest : 0;
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(patience.connect.count()));
   curl_easy_setopt(curl, CURLOPT_TIMEOUT, static_cast<long>(patience.request.count() + more));
-  if (request.long_work) return;
+  // Who is silent over long work looks like a kept connection that is dead: that is found out by the next
+  // try.
+  const long longer = request.long_work ? 1L << std::min(earlier_tries, 10) : 1;
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(patience.silence.count()));
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(patience.silence.count()) * longer);
 }
 
 void set_request(CURL* curl, Transfer& transfer, const std::string& url, const HeaderList& headers) {
@@ -247,7 +249,7 @@ void S3Connections::give_back(Handle handle) {
   if (idle_.size() < kMostIdle) idle_.push_back(std::move(handle));
 }
 
-Result<S3Response> S3Connections::send(const S3Request& request) {
+Result<S3Response> S3Connections::send(const S3Request& request, int earlier_tries) {
   if (interrupted_.stop_requested()) return fail(error_of(CURLE_ABORTED_BY_CALLBACK, "", config_.endpoint));
   Handle handle = take();
   if (!handle) return fail(Code::kInternal, "libcurl does not start");
@@ -262,7 +264,7 @@ Result<S3Response> S3Connections::send(const S3Request& request) {
   curl_easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, detail);
   set_connection(handle.get(), config_);
   if (by_curl) set_signature(handle.get(), config_);
-  set_limits(handle.get(), config_.patience, request);
+  set_limits(handle.get(), config_.patience, request, earlier_tries);
   set_request(handle.get(), transfer, s3_place(config_, request.key).url(request.query), headers);
   const CURLcode code = curl_easy_perform(handle.get());
   give_back(std::move(handle));

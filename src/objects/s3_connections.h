@@ -40,7 +40,8 @@ struct S3Request {
   const ByteSource* body = nullptr;
   // Takes the body of an answer with a status of 200 to 299; a failure ends the request with that error.
   std::function<Result<void>(const S3Response& head, std::span<const std::byte> bytes)> sink{};
-  // The service has more to do than to answer (a copy): it may be silent for as long as the request may take.
+  // The service has more to do than to answer (a copy): it may be silent for longer, with each try twice as
+  // long.
   bool long_work = false;
   // libcurl 7.88 signs wrongly where the name of one header begins that of another.
   bool curl_cannot_sign = false;
@@ -52,7 +53,7 @@ class S3Connections {
 
   // Errors: kUnavailable (unreachable, broken off), kTimeout, kInvalidArgument (an endpoint that is none, a
   // certificate that is not trusted), kCancelled (interrupt()), and what the sink or the body's source say.
-  [[nodiscard]] Result<S3Response> send(const S3Request& request);
+  [[nodiscard]] Result<S3Response> send(const S3Request& request, int earlier_tries = 0);
   // Requests under way end within a second, and later ones at once.
   void interrupt() { interrupted_.request_stop(); }
   [[nodiscard]] std::stop_token interrupted() const { return interrupted_.get_token(); }

@@ -123,6 +123,24 @@ TEST_F(S3Faults, AServiceThatIsSilentIsNotWaitedForLong) {
       << "where it has more to do it may be silent longer";
 }
 
+TEST_F(S3Faults, ACopyOverAConnectionThatIsDeadIsNotWaitedForLong) {
+  ASSERT_TRUE(store_->put("k", test::bytes("v")));
+  config_.patience.silence = 1s;
+  store_ = S3ObjectStore::at(config_).value();
+  rule({{"method", "PUT"}, {"stall", true}});
+  EXPECT_TRUE(store_->copy("k", "other"));
+  EXPECT_EQ(count("^PUT .*/other$"), 2);
+}
+
+TEST_F(S3Faults, ALongCopyIsWaitedForLongerWithEachTry) {
+  ASSERT_TRUE(store_->put("k", test::bytes("v")));
+  config_.patience.silence = 1s;
+  store_ = S3ObjectStore::at(config_).value();
+  rule({{"method", "PUT"}, {"delay", 2.5}, {"times", -1}});
+  EXPECT_TRUE(store_->copy("k", "other"));
+  EXPECT_EQ(count("^PUT .*/other$"), 3);
+}
+
 TEST_F(S3Faults, AnInterruptedStoreWaitsForNothing) {
   ASSERT_TRUE(store_->put("k", test::bytes("v")));
   const ByteSource source = store_->open("k").value();
