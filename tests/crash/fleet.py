@@ -321,7 +321,10 @@ class FleetTest(unittest.TestCase):
         for worker in self.workers:
             worker.process.terminate()
         for worker in self.workers:
-            code = worker.process.wait(SECONDS_TO_END)
+            try:
+                code = worker.process.wait(SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                code = None
             self.assertEqual(code, 0, f"{worker.name} did not end in order\n{self.what_workers_said()}")
         self.workers = []
 
