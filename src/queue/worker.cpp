@@ -189,7 +189,9 @@ Result<bool> Worker::State::open_session() {
       wake_watch.notify_one();
       return true;
     }
-    if (!StoreTrouble::is_passing(opened.error())) return fail(std::move(opened).error());
+    // In doubt: there may be a session of which nobody knows, until its lease is over.
+    if (!StoreTrouble::is_passing(opened.error()) && opened.error().code != Code::kInDoubt)
+      return fail(std::move(opened).error());
     pause(opening.failed(opened.error()));
     collect_ended();
     const std::lock_guard lock(wake_mutex);

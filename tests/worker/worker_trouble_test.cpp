@@ -62,6 +62,21 @@ TEST(WorkerInTrouble, AStoreThatIsAwayIsWaitedForAndNoSettlementIsLost) {
   EXPECT_GT(refusals, 3);
 }
 
+TEST(WorkerInTrouble, ASessionThatMayHaveBeenOpenedIsOpenedAgain) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("fine", [](Attempt&) -> Ending { return Succeeded{}; }));
+  std::atomic<int> doubts = 0;
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (call == "open_session" && ++doubts == 1) return Error{Code::kInDoubt, "the server does not answer"};
+    return std::nullopt;
+  };
+  insert_one(store, new_job("fine"));
+  RunningWorker worker(store, kinds);
+  EXPECT_TRUE(store.await_ended(1));
+  EXPECT_EQ(doubts, 2);
+}
+
 TEST(WorkerInTrouble, AFullStoreEndsTheRunOfAWorkerThatDoesNotWaitForSpace) {
   FaultyStore store;
   const Kinds kinds;
