@@ -75,6 +75,10 @@ class Proxy:
         """Half-open: connections stay, and what is sent is lost; of the connections that it has met, all that comes later too."""
         self.loses, self.loses_answers = loses and not answers_alone, loses and answers_alone
 
+    def has_lost(self):
+        """Something of a connection that is there was lost."""
+        return any(pair.lost for pair in list(self.pairs))
+
     async def abort_all(self):
         for pair in list(self.pairs):
             pair.abort()

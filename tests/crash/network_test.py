@@ -1,6 +1,7 @@
 """tests/crash/network.py does the damage that it says."""
 import socket
 import subprocess
+import time
 import unittest
 
 from network import Namespace, Network
@@ -30,6 +31,9 @@ class Test(unittest.TestCase):
     def assert_lost(self, sender, receiver):
         """What is sent now does not arrive before what arrives through another connection."""
         sender.sendall(b"word")
+        end = time.monotonic() + 30
+        while not self.proxy.has_lost() and time.monotonic() < end:
+            pass
         self.proxy.lose(False)
         self.assert_passes(*self.connect())
         receiver.settimeout(0.1)
