@@ -14,6 +14,14 @@ bool allows(std::string_view named, std::string_view reference) {
 
 }  // namespace
 
+Json input_schema() {
+  return {{"type", "string"},
+          {"minLength", 1},
+          {"maxLength", 4096},
+          {"pattern", "^[$]|^object:|^file:/|^source:"},
+          {"examples", {"object:films/talk.mp4", "file:/films/talk.mp4"}}};
+}
+
 bool names_input(const Json& args, std::string_view reference) {
   if (args.is_string()) return allows(args.get_ref<const std::string&>(), reference);
   if (!args.is_structured()) return false;

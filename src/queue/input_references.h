@@ -9,6 +9,9 @@
 
 namespace spool {
 
+// The schema of an argument that names an input: object:KEY, file:/PATH, source:N, or $... in a pipeline.
+[[nodiscard]] Json input_schema();
+
 [[nodiscard]] bool names_input(const Json& args, std::string_view reference);
 
 }  // namespace spool

@@ -12,6 +12,7 @@
 #include "base/temporary_folder.h"
 #include "base/utf8.h"
 #include "queue/handler_call.h"
+#include "queue/input_references.h"
 #include "queue/store.h"
 #include "steps/command.h"
 #include "steps/progress_lines.h"
@@ -32,17 +33,17 @@ Json exec_schema(const ExecConfig& config) {
     "type": "object", "additionalProperties": false, "required": ["command"],
     "properties": {
       "command": {"type": "string", "minLength": 1, "maxLength": 64},
-      "input": {"type": "string", "minLength": 1, "maxLength": 4096,
-        "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]},
+      "input": {},
       "inputs": {
         "type": "object", "additionalProperties": false, "maxProperties": 64,
-        "patternProperties": {"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$": {"type": "string", "minLength": 1, "maxLength": 4096,
-          "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]}}
+        "patternProperties": {"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$": {}}
       },
       "data": {},
       "seconds": {"type": "number", "minimum": 0, "format": "duration"},
       "destination": {"type": "string", "maxLength": 512}
     }})");
+  schema["properties"]["input"] = input_schema();
+  for (Json& named : schema["properties"]["inputs"]["patternProperties"]) named = input_schema();
   Json names = Json::array();
   for (const auto& [name, command] : config.commands) names.push_back(name);
   if (!names.empty()) schema["properties"]["command"]["enum"] = std::move(names);

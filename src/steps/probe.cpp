@@ -1,6 +1,7 @@
 #include "media/probe.h"
 
 #include "queue/handler_call.h"
+#include "queue/input_references.h"
 #include "steps/stills_kinds.h"
 
 namespace spool::steps {
@@ -24,11 +25,11 @@ Kind probe_kind() {
   kind.schema = Json::parse(R"({
     "type": "object", "additionalProperties": false, "required": ["input"],
     "properties": {
-      "input": {"type": "string", "minLength": 1, "maxLength": 4096,
-        "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]},
+      "input": {},
       "loudness": {"type": "boolean"},
       "personal_tags": {"type": "boolean"}
     }})");
+  kind.schema["properties"]["input"] = input_schema();
   kind.run = [](Attempt& attempt) -> Ending {
     auto found = run_probe(attempt);
     if (!found) return ending_of(std::move(found).error());

@@ -1,4 +1,5 @@
 #include "media/stills.h"
+#include "queue/input_references.h"
 #include "steps/publish_files.h"
 #include "steps/stills_kinds.h"
 
@@ -38,8 +39,7 @@ Kind thumbnails_kind(const PublishContext& context) {
   kind.schema = Json::parse(R"({
     "type": "object", "additionalProperties": false, "required": ["input"],
     "properties": {
-      "input": {"type": "string", "minLength": 1, "maxLength": 4096,
-        "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]},
+      "input": {},
       "every": {"type": "number", "minimum": 0.01, "maximum": 86400, "format": "duration"},
       "every_frames": {"type": "integer", "minimum": 1, "maximum": 1000000},
       "width": {"type": "integer", "minimum": 16, "maximum": 3840},
@@ -50,6 +50,7 @@ Kind thumbnails_kind(const PublishContext& context) {
       "quality": {"type": "integer", "minimum": 1, "maximum": 100},
       "destination": {"type": "string", "maxLength": 512}
     }})");
+  kind.schema["properties"]["input"] = input_schema();
   publish_made_files(kind, context, &run_thumbnails);
   return kind;
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "media/ladder.h"
+#include "queue/input_references.h"
 #include "steps/growing_presentations.h"
 
 namespace spool::steps {
@@ -13,8 +14,7 @@ Json transcode_schema() {
   Json schema = Json::parse(R"({
     "type": "object", "additionalProperties": false, "required": ["input", "ladder"],
     "properties": {
-      "input": {"type": "string", "minLength": 1, "maxLength": 4096,
-        "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]},
+      "input": {},
       "speed": {"enum": ["fast", "balanced"]},
       "remux": {"enum": ["auto", "never"]},
       "start": {"type": "number", "minimum": 0, "format": "duration"},
@@ -25,14 +25,15 @@ Json transcode_schema() {
       "subtitles": {"type": "array", "maxItems": 32, "items": {
         "type": "object", "additionalProperties": false, "required": ["input"],
         "properties": {
-          "input": {"type": "string", "minLength": 1, "maxLength": 4096,
-            "pattern": "^[$]|^object:|^file:/|^source:", "examples": ["object:films/talk.mp4", "file:/films/talk.mp4"]},
+          "input": {},
           "language": {"type": "string", "pattern": "^[a-z]{2,3}$"},
           "label": {"type": "string", "maxLength": 100},
           "digest": {"type": "string", "maxLength": 64}}}},
       "destination": {"type": "string", "maxLength": 512},
       "digest": {"type": "string", "maxLength": 64}
     }})");
+  schema["properties"]["input"] = schema["properties"]["subtitles"]["items"]["properties"]["input"] =
+      input_schema();
   schema["properties"]["ladder"] = media::ladder_schema();
   schema["properties"]["ladder"]["format"] = "ladder";  // a pipeline may name one
   return schema;
