@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kReorderDepth = 2;          // of x264 and x265 with B-pyramids
 constexpr std::int64_t kFilterReach = 3;  // frames that a deinterlacer looks around
+constexpr double kFirstSeconds = 1;         // of the first GOP, where a GOP is much longer: playing waits for it
 
 // Costs, in units of one frame encoded for all rungs.
 constexpr double kPrerollFrame = 0.25;    // decoded for nothing, save what nothing refers to
@@ -54,11 +55,13 @@ struct Planner {
   }
 };
 
-std::vector<Gop> gops_of(std::span<const std::int64_t> pts, std::int64_t gop_ticks) {
+// A cell of the grid each, the first one cut in two at `split`.
+std::vector<Gop> gops_of(std::span<const std::int64_t> pts, std::int64_t gop_ticks, std::int64_t split) {
   std::vector<Gop> gops;
   std::int64_t cell = -1;
   for (std::size_t i = 0; i < pts.size(); ++i) {
-    if (const std::int64_t here = pts[i] / gop_ticks; gops.empty() || here != cell) {
+    const std::int64_t here = pts[i] < split ? -1 : pts[i] / gop_ticks;
+    if (gops.empty() || here != cell) {
       gops.push_back({i, i});
       cell = here;
     }
@@ -234,7 +237,8 @@ bool lay_grid(const Ladder& ladder, const FilmPlan& plan, const PlanOptions& opt
     gop_seconds = static_cast<double>(planner.end) / static_cast<double>(clock.timescale) /
                   static_cast<double>(borders.size());
   } else {
-    planner.gops = gops_of(planner.pts, planner.gop_ticks);
+    const auto first = static_cast<std::int64_t>(kFirstSeconds * static_cast<double>(clock.timescale));
+    planner.gops = gops_of(planner.pts, planner.gop_ticks, planner.gop_ticks >= first * 3 / 2 ? first : 0);
     planner.gops_per_segment =
         std::max(1, static_cast<int>(std::lround(ladder.segment_seconds / ladder.gop_seconds)));
   }

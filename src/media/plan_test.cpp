@@ -162,9 +162,28 @@ TEST(PlanFilm, BeginsChunksAtTheSourcesKeyframesWhereThatCostsLittle) {
 TEST(PlanFilm, GivesTheLowestRungOfTheFirstGopAChunkOfItsOwn) {
   const FilmPlan plan = must_plan(constant({25, 1}, 3000, 250));
   EXPECT_EQ(plan.chunks[0].rungs, std::vector<int>{2});
-  EXPECT_EQ(plan.chunks[0].frames, 50);
+  EXPECT_EQ(plan.chunks[0].frames, 25);
   EXPECT_EQ(plan.chunks[1].rungs, (std::vector<int>{0, 1}));
   EXPECT_EQ(plan.chunks[1].segments, plan.chunks[0].segments);
+}
+
+TEST(PlanFilm, TheFirstSegmentLastsASecondAndTheSecondEndsOnTheGrid) {
+  for (const Ratio rate : {Ratio{24000, 1001}, Ratio{25, 1}, Ratio{30000, 1001}, Ratio{60, 1}}) {
+    const FilmPlan plan = must_plan(constant(rate, 3000, 250));
+    const auto second = static_cast<double>(plan.film.clock.timescale);
+    EXPECT_NEAR(static_cast<double>(plan.borders[1]) / second, 1, 0.05);
+    EXPECT_NEAR(static_cast<double>(plan.borders[2]) / second, 4, 0.05);
+  }
+}
+
+TEST(PlanFilm, AShortGopIsNotCutForTheFirstSegment) {
+  Ladder ladder = web();
+  for (const double seconds : {0.5, 1.0, 1.4}) {
+    ladder.gop_seconds = ladder.segment_seconds = seconds;
+    const auto plan = plan_film(constant({10, 1}, 300, 100), ladder, Speed::kFast, {});
+    ASSERT_TRUE(plan.has_value()) << plan.error().message;
+    EXPECT_EQ(plan->borders[1], std::llround(seconds * static_cast<double>(plan->film.clock.timescale)));
+  }
 }
 
 TEST(PlanFilm, KeepsTheLastChunkShort) {

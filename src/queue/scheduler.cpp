@@ -24,6 +24,7 @@ NewJob job_of_tick(const Schedule& schedule, Time tick) {
 
 Result<Duration> Scheduler::turn() {
   SPOOL_ASSIGN(const std::vector<Schedule> schedules, store_.schedules());
+  if (schedules.empty()) return kLookAgain;
   SPOOL_ASSIGN(const Time now, store_.now());
   Duration rest = kLookAgain;
   for (const Schedule& schedule : schedules) {

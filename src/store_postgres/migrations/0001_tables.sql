@@ -4,7 +4,7 @@
 -- or running (its place), an ended one a row in outcome that is not superseded.
 --
 -- Locks, in this order (docs/decisions/postgres_locks.md):
---   1. a session's row: FOR KEY SHARE by what it does, FOR UPDATE by who ends it
+--   1. a session's row: FOR KEY SHARE by what it does (or after places, not waiting for it), FOR UPDATE by who ends it
 --   2. trees: the root's row in job, FOR NO KEY UPDATE, by ascending seq. Whatever changes a tree holds it.
 --   3. places. Only a claim, a due time and the plain end of a job without family move a job without its tree's
 --      lock; so a place is locked, and read again if it was gone, before anything is decided by it (spool.load).

@@ -328,7 +328,12 @@ DECLARE
   takes_places boolean := false;
   settled_any boolean := false;
 BEGIN
-  SELECT x.session INTO v_session FROM spool.session x WHERE x.id = exchange.session AND x.expires > now FOR KEY SHARE;
+  -- Nobody ends the session while something is written for it. An idle exchange writes nothing, not even a lock.
+  IF cardinality(s_job) > 0 THEN
+    SELECT x.session INTO v_session FROM spool.session x WHERE x.id = exchange.session AND x.expires > now FOR KEY SHARE;
+  ELSE
+    SELECT x.session INTO v_session FROM spool.session x WHERE x.id = exchange.session AND x.expires > now;
+  END IF;
   IF v_session IS NULL THEN
     PERFORM spool.end_lost(exchange.session, now);
     RETURN NEXT (9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
@@ -370,13 +375,18 @@ BEGIN
   END IF;
 
   IF slots > 0 AND most_jobs > 0 THEN
-    PERFORM spool.move_due(1000, now);
-    PERFORM spool.stop_late(1000, now);
+    IF EXISTS (SELECT 1 FROM spool.parked p WHERE p.state = 2 AND p.due <= now) THEN PERFORM spool.move_due(1000, now); END IF;
+    IF EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now) THEN PERFORM spool.stop_late(1000, now); END IF;
     next_opening := spool.admit(now);
     began := clock_timestamp();
     SELECT * INTO picked FROM spool.pick(slots, all_slots, most_jobs, queues, tags, mark_lanes, marks);
     claim_time := extract(epoch FROM clock_timestamp() - began) * 1000000;
     IF cardinality(picked.seqs) > 0 THEN
+      IF cardinality(s_job) = 0 THEN
+        -- Not waited for: who ends it may wait for what is locked by now.
+        PERFORM 1 FROM spool.session x WHERE x.session = v_session FOR KEY SHARE SKIP LOCKED;
+        IF NOT found THEN PERFORM spool.refuse('SP005', 'the session''s lease is gone'); END IF;
+      END IF;
       takes_places := true = ANY (picked.limited);
       IF takes_places THEN
         PERFORM spool.started(ARRAY(SELECT p.seq FROM unnest(picked.seqs, picked.limited) p (seq, limited) WHERE p.limited), now);

@@ -386,6 +386,15 @@ DECLARE
   taken integer;
 BEGIN
   changed := 0;
+  woken := '{}';
+  -- Mostly there is nothing to do: one question for a fleet of idle workers.
+  IF NOT (EXISTS (SELECT 1 FROM spool.session s WHERE s.expires <= now)
+          OR EXISTS (SELECT 1 FROM spool.parked p WHERE p.state = 2 AND p.due <= now)
+          OR EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now)
+          OR EXISTS (SELECT 1 FROM spool.hidden) OR EXISTS (SELECT 1 FROM spool.limit_rule)
+          OR EXISTS (SELECT 1 FROM spool.limit_clock) OR EXISTS (SELECT 1 FROM spool.limit_line)) THEN
+    RETURN;
+  END IF;
   FOR dead IN SELECT s.session FROM spool.session s WHERE s.expires <= now ORDER BY s.session FOR UPDATE SKIP LOCKED LOOP
     EXIT WHEN changed >= most;
     taken := spool.take_from(dead.session, true, most - changed, now);
