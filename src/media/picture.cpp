@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "av/decoder.h"
 
@@ -90,7 +91,13 @@ Result<int> look_at_frames(AVFormatContext& input, const AVStream& stream, AVCod
   const bool progressive = stream.codecpar->field_order == AV_FIELD_PROGRESSIVE;
   const int wanted = progressive ? kProgressiveFramesToLookAt : kFramesToLookAt;
   int seen = 0;
-  bool draining = false;
+  const auto receive = [&] {
+    while (avcodec_receive_frame(&decoder, frame.get()) >= 0) {
+      read_frame_facts(*frame, picture);
+      ++seen;
+    }
+  };
+  bool draining = false, hurried = wanted > 1;
   for (int tried = 0; seen < wanted && tried < kPacketsToTry; ++tried) {
     av_packet_unref(packet.get());
     const int err = av_read_frame(&input, packet.get());
@@ -99,11 +106,14 @@ Result<int> look_at_frames(AVFormatContext& input, const AVStream& stream, AVCod
     if (!draining && packet->stream_index != stream.index) continue;
     // What does not decode is looked over here: the encoder's pass reports it.
     static_cast<void>(avcodec_send_packet(&decoder, draining ? nullptr : packet.get()));
-    while (avcodec_receive_frame(&decoder, frame.get()) >= 0) {
-      read_frame_facts(*frame, picture);
-      ++seen;
-    }
+    receive();
     if (draining) break;
+    // A keyframe that is only held back, to be reordered: playing waits for the plan, and the plan for this.
+    if (seen == 0 && (packet->flags & AV_PKT_FLAG_KEY) != 0 && !std::exchange(hurried, true)) {
+      static_cast<void>(avcodec_send_packet(&decoder, nullptr));
+      receive();
+      avcodec_flush_buffers(&decoder);
+    }
   }
   picture.delay = std::max(decoder.has_b_frames, stream.codecpar->video_delay);
   return seen;
