@@ -1,6 +1,9 @@
 -- How jobs move between their states, and whom an end wakes. Every change goes through these functions, so that the
 -- counters of open needs and children stay true. Ends are collected as spool.ended[], and what they wake is worked
 -- off by spool.propagate(): at the latest before the commit.
+--
+-- What reads tables is plpgsql, which plans a statement once in a session. A function in SQL that cannot be inlined is planned
+-- again by every call: half a millisecond for spool.peek().
 
 CREATE TYPE spool.node AS (
   seq bigint, id uuid, parent bigint, root bigint, lane integer, priority integer, optional boolean, has_key boolean,
@@ -18,8 +21,10 @@ $$ SELECT ready - priority * 300000000::bigint $$;
 -- Numbers of the log ascend with the transactions that wrote them: what is below the oldest one that still runs is
 -- whole, and a reader that stops there never misses a late commit. 2^20 rows of a transaction are in order.
 CREATE SEQUENCE spool.log_row CYCLE MINVALUE 0 MAXVALUE 1048575 CACHE 1;
-CREATE FUNCTION spool.log_number() RETURNS bigint LANGUAGE sql VOLATILE AS
-$$ SELECT (((SELECT epoch FROM spool.log_epoch) + pg_current_xact_id()::text::bigint) << 20) + nextval('spool.log_row') $$;
+CREATE FUNCTION spool.log_number() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (((SELECT e.epoch FROM spool.log_epoch e) + pg_current_xact_id()::text::bigint) << 20) + nextval('spool.log_row');
+END $$;
 -- Where the whole part of the log ends: the oldest transaction of this database that still runs, or the next one. Asked for
 -- before the log is read, by a snapshot of its own. Whoever may not see other roles' transactions takes the oldest one of the
 -- whole server.
@@ -88,17 +93,21 @@ BEGIN
 END $$;
 
 -- As it is; its place is not locked. Every join goes by primary key; outcome by outcome_of_job.
-CREATE FUNCTION spool.peek(of bigint) RETURNS spool.node LANGUAGE sql VOLATILE AS $$
+CREATE FUNCTION spool.peek(of bigint) RETURNS spool.node LANGUAGE plpgsql AS $$
+DECLARE
+  node spool.node;
+BEGIN
   SELECT j.seq, j.id, j.parent, coalesce(j.root, j.seq), j.lane, a.priority, j.optional, j.unique_key IS NOT NULL,
     j.deadline_asked, coalesce(l.deadline, j.deadline),
     CASE WHEN r.seq IS NOT NULL THEN 4 WHEN p.seq IS NOT NULL THEN p.state WHEN o.n IS NOT NULL THEN o.state ELSE 3 END,
     p.open, p.due, coalesce(l.ready, j.created + j.delay), coalesce(r.attempt, l.attempts, 0),
     coalesce(l.has_children, false), coalesce(l.fail_fast, false), coalesce(l.stop, 0)::integer
-  FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq
+  INTO node FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq
     LEFT JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.parked p ON p.seq = j.seq
     LEFT JOIN spool.outcome o ON o.seq = j.seq AND NOT o.superseded
-  WHERE j.seq = of
-$$;
+  WHERE j.seq = of;
+  RETURN node;
+END $$;
 
 -- With its place locked: nothing moves it before the transaction ends.
 CREATE FUNCTION spool.load(of bigint) RETURNS spool.node LANGUAGE plpgsql AS $$
@@ -124,8 +133,8 @@ BEGIN
   END LOOP;
 END $$;
 
-CREATE FUNCTION spool.lock_trees(roots bigint[]) RETURNS void LANGUAGE sql VOLATILE AS
-$$ SELECT 1 FROM spool.job WHERE seq IN (SELECT unnest(roots)) ORDER BY seq FOR NO KEY UPDATE $$;
+CREATE FUNCTION spool.lock_trees(roots bigint[]) RETURNS void LANGUAGE plpgsql AS
+$$ BEGIN PERFORM 1 FROM spool.job j WHERE j.seq = ANY (roots) ORDER BY j.seq FOR NO KEY UPDATE; END $$;
 
 -- The seq of a job that is not hidden, with its tree locked; null: there is none.
 CREATE FUNCTION spool.find(job uuid) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -142,11 +151,15 @@ BEGIN
 END $$;
 
 -- The limit that applies to a queue or key: its own, or the one with the longest beginning.
-CREATE FUNCTION spool.limit_of(of_scope integer, of_name text) RETURNS spool.limit_rule LANGUAGE sql STABLE AS $$
-  SELECT r FROM spool.limit_rule r
+CREATE FUNCTION spool.limit_of(of_scope integer, of_name text) RETURNS spool.limit_rule LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  rule spool.limit_rule;
+BEGIN
+  SELECT r.* INTO rule FROM spool.limit_rule r
     WHERE r.scope = of_scope AND (r.name = of_name OR right(r.name, 1) = '*' AND starts_with(of_name, left(r.name, -1)))
-    ORDER BY right(r.name, 1) = '*', length(r.name) DESC LIMIT 1
-$$;
+    ORDER BY right(r.name, 1) = '*', length(r.name) DESC LIMIT 1;
+  RETURN rule;
+END $$;
 CREATE FUNCTION spool.has_limit(queue text, key text) RETURNS boolean LANGUAGE sql STABLE AS
 $$ SELECT (spool.limit_of(0, queue)).scope IS NOT NULL OR (spool.limit_of(1, key)).scope IS NOT NULL $$;
 
@@ -187,8 +200,8 @@ BEGIN
   PERFORM spool.note_woken(n.lane);
 END $$;
 
-CREATE FUNCTION spool.park(of bigint, state integer, open bigint, due bigint) RETURNS void LANGUAGE sql VOLATILE AS
-$$ INSERT INTO spool.parked (seq, state, open, due) VALUES (of, state, open, due) $$;
+CREATE FUNCTION spool.park(of bigint, state integer, open bigint, due bigint) RETURNS void LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO spool.parked (seq, state, open, due) VALUES (of, state, open, due); END $$;
 
 CREATE FUNCTION spool.take_out(n spool.node) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -204,12 +217,13 @@ END $$;
 CREATE FUNCTION spool.add_failure(
   of bigint, attempt integer, code text, message text, native integer, worker text, began bigint, ended bigint,
   log text DEFAULT '', cpu double precision DEFAULT 0, memory bigint DEFAULT 0, bytes_read bigint DEFAULT 0,
-  bytes_written bigint DEFAULT 0) RETURNS void LANGUAGE sql VOLATILE AS $$
+  bytes_written bigint DEFAULT 0) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
   INSERT INTO spool.failure (seq, attempt, code, message, native, worker, began, ended, log, cpu, memory, bytes_read,
                              bytes_written)
     VALUES (of, attempt, code, left(message, 4096), native, worker, began, ended, log, cpu, memory, bytes_read,
-            bytes_written)
-$$;
+            bytes_written);
+END $$;
 
 -- Into an ended state. The caller has taken it out of its place, and hands the return value to propagate().
 CREATE FUNCTION spool.end_job(
@@ -391,10 +405,11 @@ BEGIN
   RETURN ends;
 END $$;
 
-CREATE FUNCTION spool.has_live_children(of bigint) RETURNS boolean LANGUAGE sql VOLATILE AS $$
-  SELECT EXISTS (SELECT 1 FROM spool.job c WHERE c.parent = of
-    AND NOT EXISTS (SELECT 1 FROM spool.outcome o WHERE o.seq = c.seq AND NOT o.superseded))
-$$;
+CREATE FUNCTION spool.has_live_children(of bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN EXISTS (SELECT 1 FROM spool.job c WHERE c.parent = of
+    AND NOT EXISTS (SELECT 1 FROM spool.outcome o WHERE o.seq = c.seq AND NOT o.superseded));
+END $$;
 
 CREATE FUNCTION spool.wake_parent(parent bigint, children bigint, badly boolean, now bigint) RETURNS spool.ended[]
 LANGUAGE plpgsql AS $$

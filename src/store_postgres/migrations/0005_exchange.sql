@@ -5,8 +5,10 @@ CREATE TYPE spool.settlement AS (
   token uuid, result text, after bigint, code text, message text, native integer, log text, cpu double precision,
   memory bigint, bytes_read bigint, bytes_written bigint, fan_out jsonb);
 
-CREATE FUNCTION spool.worker_of(session bigint) RETURNS text LANGUAGE sql VOLATILE AS
-$$ SELECT coalesce((SELECT s.host || ':' || s.pid FROM spool.session s WHERE s.session = worker_of.session), '') $$;
+CREATE FUNCTION spool.worker_of(session bigint) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN coalesce((SELECT s.host || ':' || s.pid FROM spool.session s WHERE s.session = worker_of.session), '');
+END $$;
 
 CREATE FUNCTION spool.add_usage(of bigint, cpu double precision, memory bigint, bytes_read bigint, bytes_written bigint)
 RETURNS void LANGUAGE plpgsql AS $$
