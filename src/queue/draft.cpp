@@ -11,6 +11,7 @@
 namespace spool {
 namespace {
 
+constexpr std::size_t kMostDetailBytes = 16 << 10;
 constexpr Duration kLongest = std::chrono::hours(24 * 365 * 100);
 
 // What is wrong with a job, in words; empty: nothing.
@@ -57,6 +58,21 @@ Draft draft(const NewJob& job) {
                        fmt::format("args or labels of {} bytes: the most is {}",
                                    std::max(made.args.size(), made.labels.size()), kMostArgsBytes),
                        0};
+  return made;
+}
+
+ReportDraft draft(const ProgressReport& report) {
+  ReportDraft made;
+  if (const double fraction = report.fraction.value_or(0); std::isfinite(fraction))
+    made.fraction = std::clamp(fraction, 0.0, 1.0);
+  if (!report.detail.is_null()) made.detail = to_text(report.detail);
+  if (report.checkpoint) made.checkpoint = to_text(*report.checkpoint);
+  if (made.checkpoint && made.checkpoint->size() > kMostCheckpointBytes)
+    made.error = Error{Code::kLimitExceeded, fmt::format("a checkpoint of {} bytes: the most is {}",
+                                                         made.checkpoint->size(), kMostCheckpointBytes)};
+  else if (made.detail && made.detail->size() > kMostDetailBytes)
+    made.error = Error{Code::kLimitExceeded, fmt::format("a progress detail of {} bytes: the most is {}",
+                                                         made.detail->size(), kMostDetailBytes)};
   return made;
 }
 

@@ -1,5 +1,5 @@
-// Draft: what a store can make of a job before its database is taken: its texts, and whether it is acceptable
-// by itself.
+// Draft: what a store can make of a job, or of a report, before its database is taken: its texts, and whether
+// it is acceptable by itself.
 //
 // Plain functions, for all stores alike; thread-safe.
 #pragma once
@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "queue/job.h"
+#include "queue/store.h"
 
 namespace spool {
 
@@ -19,6 +19,14 @@ struct Draft {
   std::optional<Error> error;
 };
 [[nodiscard]] Draft draft(const NewJob& job);
+
+struct ReportDraft {
+  double fraction = 0;  // 0..1; 0 changes nothing
+  std::optional<std::string> detail, checkpoint;
+  std::optional<Error> error;  // of an attempt that still holds its job: its token is looked at first
+};
+[[nodiscard]] ReportDraft draft(const ProgressReport& report);
+
 // Whether a kind, a queue or the like may be called so: UTF-8 without control characters.
 [[nodiscard]] bool is_word(std::string_view text, std::size_t most);
 

@@ -5,7 +5,7 @@
 #include <charconv>
 
 #include "base/utf8.h"
-#include "store_postgres/json_text.h"
+#include "queue/stored.h"
 #include "store_postgres/new_jobs.h"
 
 namespace spool::postgres {

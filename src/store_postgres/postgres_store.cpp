@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cmath>
 
+#include "queue/checks.h"
 #include "queue/new_job_json.h"
 #include "store_postgres/exchanges.h"
 #include "store_postgres/new_jobs.h"
@@ -19,7 +18,6 @@ namespace {
 
 using namespace postgres;  // NOLINT: this is the module's one face
 
-constexpr std::size_t kMostDetailBytes = 16 << 10;
 constexpr const char* kSessionGone = "the session's lease is gone";
 
 constexpr const char* kOpenSession = "SELECT spool.open_session($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -76,21 +74,6 @@ std::vector<int> woken_by(Rows row) {
   return row.next() ? lanes_of(row, 0) : std::vector<int>();
 }
 
-Result<void> check_queue(const std::string& queue) {
-  if (is_word(queue, 200)) return {};
-  return fail(Code::kInvalidArgument, "a queue has a name (at most 200 bytes, no control characters)");
-}
-
-Result<void> check_schedule(const Schedule& schedule) {
-  if (!is_word(schedule.name, 200))
-    return fail(Code::kInvalidArgument, "a schedule needs a name (at most 200 bytes, no control characters)");
-  const NewJob& job = schedule.job;
-  if (!job.id.is_nil() || job.parent || !job.needs.empty())
-    return fail(Code::kInvalidArgument, "a schedule's job has no id, no parent and no needs of its own");
-  if (const Draft made = draft(job); made.error) return fail(*made.error);
-  return {};
-}
-
 // The reports, column by column.
 struct ReportColumns {
   std::vector<Uuid> jobs;
@@ -105,28 +88,15 @@ struct ReportColumns {
 
  private:
   void add(const ProgressReport& report) {
-    std::optional<std::string> detail, checkpoint;
-    if (!report.detail.is_null()) detail = to_text(report.detail);
-    if (report.checkpoint) checkpoint = to_text(*report.checkpoint);
-    refused.push_back(complaint(detail, checkpoint));
-    const double fraction = report.fraction.value_or(0);
+    ReportDraft said = draft(report);
     jobs.push_back(report.job);
     tokens.push_back(report.token);
-    fractions.push_back(std::isfinite(fraction) ? std::clamp(fraction, 0.0, 1.0) : 0);
     // Of what is refused nothing is written, but its token is looked at.
-    details.push_back(refused.back() ? std::nullopt : std::move(detail));
-    checkpoints.push_back(refused.back() ? std::nullopt : std::move(checkpoint));
-    if (refused.back()) fractions.back() = 0;
-  }
-  static std::optional<Error> complaint(const std::optional<std::string>& detail,
-                                        const std::optional<std::string>& checkpoint) {
-    if (checkpoint && checkpoint->size() > kMostCheckpointBytes)
-      return Error{Code::kLimitExceeded, fmt::format("a checkpoint of {} bytes: the most is {}",
-                                                     checkpoint->size(), kMostCheckpointBytes)};
-    if (detail && detail->size() > kMostDetailBytes)
-      return Error{Code::kLimitExceeded, fmt::format("a progress detail of {} bytes: the most is {}",
-                                                     detail->size(), kMostDetailBytes)};
-    return std::nullopt;
+    if (said.error) said = {0, {}, {}, std::move(said.error)};
+    fractions.push_back(said.fraction);
+    details.push_back(std::move(said.detail));
+    checkpoints.push_back(std::move(said.checkpoint));
+    refused.push_back(std::move(said.error));
   }
 };
 
@@ -136,7 +106,7 @@ class PostgresStore final : public Store {
       : pool_(conninfo, options.connections), notifier_(conninfo) {}
 
   Result<Session> open_session(const WorkerInfo& worker) override {
-    if (worker.lease <= Duration(0)) return fail(Code::kInvalidArgument, "a lease is longer than nothing");
+    SPOOL_TRY(check_worker(worker));
     const Session session{Uuid::v7()};
     SPOOL_TRY(change([&](Connection& db) {
       db.run(kOpenSession, shift(), session.id, worker.host, worker.pid, worker.version, worker.slots,
@@ -257,8 +227,7 @@ class PostgresStore final : public Store {
   }
 
   Result<void> set_limit(const Limit& limit) override {
-    if (std::string wrong = complaint(limit); !wrong.empty())
-      return fail(Code::kInvalidArgument, std::move(wrong));
+    SPOOL_TRY(check_limit(limit));
     const auto of_rate = [&](auto member) {
       return limit.rate ? std::optional((*limit.rate).*member) : std::nullopt;
     };
@@ -344,10 +313,7 @@ class PostgresStore final : public Store {
   }
 
   Result<int> prune(const PruneRules& rules, int most) override {
-    if (!rules.age && !rules.keep)
-      return fail(Code::kInvalidArgument, "prune: by age, by number, or by both");
-    if (rules.age.value_or(Duration(0)) < Duration(0) || rules.keep.value_or(0) < 0)
-      return fail(Code::kInvalidArgument, "prune: an age and a number are not less than nothing");
+    SPOOL_TRY(check_rules(rules));
     const auto queue = rules.queue.empty() ? std::nullopt : std::optional<std::string>(rules.queue);
     return guarded([&] {
       return write(pool_, [&](Connection& db) {

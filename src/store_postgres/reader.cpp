@@ -4,8 +4,7 @@
 
 #include <map>
 
-#include "queue/new_job_json.h"
-#include "store_postgres/json_text.h"
+#include "queue/stored.h"
 
 namespace spool::postgres {
 namespace {
@@ -225,13 +224,10 @@ std::vector<LimitUse> Reader::limits() {
   std::vector<LimitUse> uses;
   Rows rows = db_.query(kLimits);
   while (rows.next()) {
-    LimitUse& use = uses.emplace_back();
-    use.limit.scope = static_cast<LimitScope>(rows.i32(0));
-    use.limit.name = rows.text(1);
-    if (!rows.null(2)) use.limit.concurrency = rows.i32(2);
-    if (!rows.null(3)) use.limit.rate = Rate{rows.i32(3), rows.duration(4), rows.i32(5)};
-    use.taken = rows.i64(6);
-    use.waiting = rows.i64(7);
+    const auto concurrency = rows.null(2) ? std::nullopt : std::optional(rows.i32(2));
+    uses.push_back(
+        {limit_of(rows.i32(0), rows.text(1), concurrency, rows.i32(3), rows.maybe_duration(4), rows.i32(5)),
+         rows.i64(6), rows.i64(7)});
   }
   return uses;
 }
@@ -240,18 +236,10 @@ std::vector<Schedule> Reader::schedules() {
   std::vector<Schedule> schedules;
   Rows rows = db_.query(kSchedules);
   while (rows.next()) {
-    Schedule& schedule = schedules.emplace_back();
-    schedule.name = rows.text(0);
-    schedule.cron = rows.text(1);
-    schedule.zone = rows.text(2);
-    schedule.missed = static_cast<Missed>(rows.i32(3));
-    auto job = new_job_from_json(json_of(rows.view(4)));
-    if (!job)
-      refuse(Code::kInternal,
-             fmt::format("database: the schedule {}: {}", schedule.name, job.error().message));
-    schedule.job = std::move(*job);
-    schedule.paused = rows.boolean(5);
-    schedule.next = rows.time(6);
+    auto schedule = schedule_of(rows.text(0), rows.text(1), rows.text(2), rows.i32(3), rows.view(4),
+                                rows.boolean(5), rows.time(6));
+    if (!schedule) throw StoreError{std::move(schedule).error()};
+    schedules.push_back(std::move(*schedule));
   }
   return schedules;
 }

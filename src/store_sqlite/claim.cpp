@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <queue>
 
+#include "queue/stored.h"
+
 namespace spool::sqlite {
 namespace {
 
@@ -34,14 +36,6 @@ constexpr const char* kChildren =  // job_of_parent, outcome_of_job
     " AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.seq = c.seq) ORDER BY c.seq";
 
 }  // namespace
-
-Json json_of(std::string_view text) {
-  if (text.empty()) return nullptr;
-  if (text == "{}") return Json::object();
-  // Ours, and looked at when it came: parse_json() would do that again.
-  Json parsed = Json::parse(text.begin(), text.end(), nullptr, false);
-  return parsed.is_discarded() ? Json(nullptr) : parsed;
-}
 
 struct Claimer::Head {
   const Lane* lane = nullptr;

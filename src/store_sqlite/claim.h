@@ -43,7 +43,4 @@ class Claimer {
   std::vector<Seq> seqs_;  // of what was claimed, in its order
 };
 
-// A stored text, as it was written by to_text(); null when there is none.
-[[nodiscard]] Json json_of(std::string_view text);
-
 }  // namespace spool::sqlite

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "queue/state.h"
+#include "queue/stored.h"
 
 namespace spool::sqlite {
 namespace {
@@ -81,11 +82,9 @@ std::vector<Limit> read_limits(Database& db) {
   std::vector<Limit> limits;
   Rows rows = db.query(kLimits);
   while (rows.next()) {
-    Limit& limit = limits.emplace_back();
-    limit.scope = static_cast<LimitScope>(rows.i32(0));
-    limit.name = rows.text(1);
-    if (!rows.null(2)) limit.concurrency = rows.i32(2);
-    if (!rows.null(3)) limit.rate = Rate{rows.i32(3), Duration(rows.i64(4)), rows.i32(5)};
+    const auto concurrency = rows.null(2) ? std::nullopt : std::optional(rows.i32(2));
+    limits.push_back(
+        limit_of(rows.i32(0), rows.text(1), concurrency, rows.i32(3), rows.maybe_duration(4), rows.i32(5)));
   }
   return limits;
 }
@@ -267,7 +266,6 @@ int Gates::admit() {
 }
 
 void Gates::set(const Limit& limit) {
-  if (std::string wrong = complaint(limit); !wrong.empty()) refuse(Code::kInvalidArgument, std::move(wrong));
   const auto of_rate = [&](auto member) {
     return limit.rate ? std::optional((*limit.rate).*member) : std::nullopt;
   };

@@ -40,9 +40,8 @@ class Gates {
   // available.
   int admit();
 
-  // Throws kInvalidArgument, kNotFound.
   void set(const Limit& limit);
-  void remove(LimitScope scope, const std::string& name);
+  void remove(LimitScope scope, const std::string& name);  // throws kNotFound
   // Gates of which nothing is to be remembered.
   void drop_idle();
 

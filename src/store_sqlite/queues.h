@@ -7,7 +7,6 @@
 
 namespace spool::sqlite {
 
-// Throw kInvalidArgument when no queue can be called so.
 void pause_queue(Database& db, const std::string& queue);
 void resume_queue(Database& db, const std::string& queue);
 // Cancels trees of which nothing has begun, at most so many. Returns how many.

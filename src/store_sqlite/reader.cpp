@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "store_sqlite/claim.h"
+#include "queue/stored.h"
 
 namespace spool::sqlite {
 namespace {

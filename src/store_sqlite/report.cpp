@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+
+#include "queue/draft.h"
 
 namespace spool::sqlite {
 namespace {
-
-constexpr std::size_t kMostDetailBytes = 16 << 10;
 
 constexpr const char* kHeld =  // job.id, primary keys
     "SELECT j.seq, coalesce(l.stop, 0), coalesce(l.deadline, j.deadline), coalesce(l.progress, 0) FROM job j"
@@ -39,25 +38,16 @@ Result<bool> write_report(LifeCycle& life, const ProgressReport& report) {
     stop = row.i32(1) != 0 || (deadline && *deadline <= life.now());
     progress = row.real(3);
   }
-  const std::string detail = report.detail.is_null() ? std::string() : to_text(report.detail);
-  const std::string checkpoint = report.checkpoint ? to_text(*report.checkpoint) : std::string();
-  if (checkpoint.size() > kMostCheckpointBytes)
-    return fail(Code::kLimitExceeded, fmt::format("a checkpoint of {} bytes: the most is {}",
-                                                  checkpoint.size(), kMostCheckpointBytes));
-  if (detail.size() > kMostDetailBytes)
-    return fail(Code::kLimitExceeded, fmt::format("a progress detail of {} bytes: the most is {}",
-                                                  detail.size(), kMostDetailBytes));
+  const ReportDraft said = draft(report);
+  if (said.error) return fail(*said.error);
 
   bool moved_on = false;
-  double fraction = report.fraction.value_or(0);
-  fraction = std::isfinite(fraction) ? std::clamp(fraction, 0.0, 1.0) : 0;
-  if (fraction > progress || !detail.empty()) {
-    moved_on = fraction > progress;
-    db.run(kProgress, seq, std::max(fraction, progress),
-           detail.empty() ? std::nullopt : std::optional<std::string_view>(detail));
+  if (said.fraction > progress || said.detail) {
+    moved_on = said.fraction > progress;
+    db.run(kProgress, seq, std::max(said.fraction, progress), std::optional<std::string_view>(said.detail));
   }
-  if (report.checkpoint) {
-    db.run(kCheckpoint, seq, std::string_view(checkpoint));
+  if (said.checkpoint) {
+    db.run(kCheckpoint, seq, std::string_view(*said.checkpoint));
     moved_on |= db.changes() > 0;
   }
   if (moved_on) db.run(kForgetRescues, seq);

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "queue/new_job_json.h"
-#include "store_sqlite/claim.h"
+#include "queue/stored.h"
 
 namespace spool::sqlite {
 namespace {
@@ -25,15 +25,9 @@ void must_have_changed(Database& db, const std::string& name) {
 }  // namespace
 
 void put_schedule(Database& db, const Schedule& schedule) {
-  if (!is_word(schedule.name, 200))
-    refuse(Code::kInvalidArgument, "a schedule needs a name (at most 200 bytes, no control characters)");
-  const NewJob& job = schedule.job;
-  if (!job.id.is_nil() || job.parent || !job.needs.empty())
-    refuse(Code::kInvalidArgument, "a schedule's job has no id, no parent and no needs of its own");
-  if (const Draft made = draft(job); made.error) throw StoreError{*made.error};
   db.run(kPut, std::string_view(schedule.name), std::string_view(schedule.cron),
          std::string_view(schedule.zone), static_cast<int>(schedule.missed),
-         std::string_view(to_text(to_json(job))), schedule.paused, schedule.next);
+         std::string_view(to_text(to_json(schedule.job))), schedule.paused, schedule.next);
 }
 
 void pause_schedule(Database& db, const std::string& name, bool paused) {
@@ -61,18 +55,10 @@ std::vector<Schedule> read_schedules(Database& db) {
   std::vector<Schedule> schedules;
   Rows rows = db.query(kAll);
   while (rows.next()) {
-    Schedule& schedule = schedules.emplace_back();
-    schedule.name = rows.text(0);
-    schedule.cron = rows.text(1);
-    schedule.zone = rows.text(2);
-    schedule.missed = static_cast<Missed>(rows.i32(3));
-    auto job = new_job_from_json(json_of(rows.view(4)));
-    if (!job)
-      refuse(Code::kInternal,
-             fmt::format("database: the schedule {}: {}", schedule.name, job.error().message));
-    schedule.job = std::move(*job);
-    schedule.paused = rows.i32(5) != 0;
-    schedule.next = rows.time(6);
+    auto schedule = schedule_of(rows.text(0), rows.text(1), rows.text(2), rows.i32(3), rows.view(4),
+                                rows.i32(5) != 0, rows.time(6));
+    if (!schedule) throw StoreError{std::move(schedule).error()};
+    schedules.push_back(std::move(*schedule));
   }
   return schedules;
 }

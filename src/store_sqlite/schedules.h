@@ -10,7 +10,6 @@
 
 namespace spool::sqlite {
 
-// Throws kInvalidArgument.
 void put_schedule(Database& db, const Schedule& schedule);
 void pause_schedule(Database& db, const std::string& name, bool paused);  // throws kNotFound
 void remove_schedule(Database& db, const std::string& name);              // throws kNotFound

@@ -74,7 +74,6 @@ bool SessionLocks::alive(const Uuid& session) const {
 }
 
 void Sessions::open(const Uuid& id, const WorkerInfo& worker) {
-  if (worker.lease <= Duration(0)) refuse(Code::kInvalidArgument, "a lease is longer than nothing");
   db_.run(kAdd, id, std::string_view(worker.host), worker.pid, std::string_view(worker.version), worker.slots,
           std::string_view(join_tags(worker.tags)), worker.lease, life_.now() + worker.lease,
           std::string_view(locks_.boot()));

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <unordered_map>
 
+#include "queue/checks.h"
 #include "store_sqlite/claim.h"
 #include "store_sqlite/queues.h"
 #include "store_sqlite/reader.h"
@@ -62,6 +63,7 @@ class SqliteStore final : public Store {
         wakeup_(connect(path, options, SQLITE_OPEN_READWRITE), options.poll) {}
 
   Result<Session> open_session(const WorkerInfo& worker) override {
+    SPOOL_TRY(check_worker(worker));
     const Session session{Uuid::v7()};
     auto opened = write([&](LifeCycle& life) {
       locks_.take(session.id);  // before the row: whoever sees the row finds it locked
@@ -158,18 +160,22 @@ class SqliteStore final : public Store {
   }
 
   Result<void> pause_queue(const std::string& queue) override {
+    SPOOL_TRY(check_queue(queue));
     return write([&](LifeCycle& life) { sqlite::pause_queue(life.db(), queue); });
   }
   Result<void> resume_queue(const std::string& queue) override {
+    SPOOL_TRY(check_queue(queue));
     auto resumed = write([&](LifeCycle& life) { sqlite::resume_queue(life.db(), queue); });
     if (resumed) wakeup_.wake();
     return resumed;
   }
   Result<int> clear_queue(const std::string& queue, int most) override {
+    SPOOL_TRY(check_queue(queue));
     return write([&](LifeCycle& life) { return sqlite::clear_queue(life, queue, most); });
   }
 
   Result<void> set_limit(const Limit& limit) override {
+    SPOOL_TRY(check_limit(limit));
     return write([&](LifeCycle& life) {
       life.gates().set(limit);
       life.admit();
@@ -188,6 +194,7 @@ class SqliteStore final : public Store {
   }
 
   Result<void> put_schedule(const Schedule& schedule) override {
+    SPOOL_TRY(check_schedule(schedule));
     return write([&](LifeCycle& life) { sqlite::put_schedule(life.db(), schedule); });
   }
   Result<void> pause_schedule(const std::string& name, bool paused) override {
@@ -242,6 +249,7 @@ class SqliteStore final : public Store {
   }
 
   Result<int> prune(const PruneRules& rules, int most) override {
+    SPOOL_TRY(check_rules(rules));
     return write([&](LifeCycle& life) { return sqlite::prune(life, rules, most); });
   }
 

@@ -249,9 +249,6 @@ int purge(LifeCycle& life, int most) {
 }
 
 int prune(LifeCycle& life, const PruneRules& rules, int most) {
-  if (!rules.age && !rules.keep) refuse(Code::kInvalidArgument, "prune: by age, by number, or by both");
-  if (rules.age.value_or(Duration(0)) < Duration(0) || rules.keep.value_or(0) < 0)
-    refuse(Code::kInvalidArgument, "prune: an age and a number are not less than nothing");
   int hidden = 0;
   for (const Seq root : roots_to_prune(life.db(), rules, life.now(), most)) {
     if (hidden >= most) break;

@@ -22,8 +22,7 @@ void reopen(LifeCycle& life, const Node& top);
 void hide(LifeCycle& life, Seq top, bool with_outputs);
 // Hidden trees of which nothing runs are forgotten, the last inserted jobs first. Returns how many jobs went.
 int purge(LifeCycle& life, int most);
-// Hides trees by the rules, whole ones and at least one, until it hid so many jobs; and purges. Throws
-// kInvalidArgument.
+// Hides trees by the rules, whole ones and at least one, until it hid so many jobs; and purges.
 int prune(LifeCycle& life, const PruneRules& rules, int most);
 void forget_purged(Database& db, std::span<const Uuid> jobs);
 
