@@ -12,29 +12,21 @@
 #include <mutex>
 #include <thread>
 
+#include "queue/prune_all.h"
 #include "steps/purged_objects.h"
 
 namespace spool {
 namespace {
 
 constexpr auto kSweepAgain = std::chrono::hours(1);  // what ended long ago, and uploads
-constexpr int kPrunedAtOnce = 500;                   // so that leases are renewed beside it
 constexpr auto kAbandoned = std::chrono::hours(24);  // an upload that began so long ago has nobody any more
-
-Result<void> prune(Store& store, const std::vector<PruneRules>& retention,
-                   const std::function<bool()>& stop) {
-  for (const PruneRules& rules : retention)
-    for (int piece = 1; piece > 0 && !stop();) {
-      SPOOL_ASSIGN(piece, store.prune(rules, kPrunedAtOnce));
-    }
-  return {};
-}
 
 WorkerOptions with_objects(WorkerOptions options, std::vector<PruneRules> retention, ObjectStore& objects) {
   options.sweep = [&objects, retention = std::move(retention), next = BootClock::time_point{}](
                       Store& store, const std::function<bool()>& stop) mutable -> Result<void> {
     const bool due = BootClock::now() >= next;
-    if (due) SPOOL_TRY(prune(store, retention, stop));
+    if (due)
+      for (const PruneRules& rules : retention) SPOOL_TRY(prune_all(store, rules, stop));
     SPOOL_TRY(steps::sweep_purged(store, objects, stop));
     if (!due) return {};
     SPOOL_TRY(objects.sweep_uploads(kAbandoned));

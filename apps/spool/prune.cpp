@@ -3,11 +3,10 @@
 
 #include "commands.h"
 #include "new_job.h"
+#include "queue/prune_all.h"
 
 namespace spool {
 namespace {
-
-constexpr int kPiece = 500;  // so that leases are renewed beside it
 
 struct Options {
   std::string queue, older_than;
@@ -25,10 +24,7 @@ Result<int> prune(const Options& options, const Context& context) {
     return fail(Code::kInvalidArgument, "what goes? Say --older-than 30d, --keep 1000, or both");
   SPOOL_ASSIGN(const Config config, load_config(context));
   SPOOL_ASSIGN(const auto store, open_store(config, Open::kExisting));
-  std::int64_t gone = 0;
-  for (int piece = 1; piece > 0; gone += piece) {
-    SPOOL_ASSIGN(piece, store->prune(rules, kPiece));
-  }
+  SPOOL_ASSIGN(const std::int64_t gone, prune_all(*store, rules));
   if (context.json)
     print_json({{"pruned", gone}});
   else

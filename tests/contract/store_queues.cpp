@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "contract/store_contract.h"
+#include "queue/prune_all.h"
 
 namespace spool {
 namespace {
@@ -207,6 +208,20 @@ TEST_P(StoreContract, PruneWithOutputsTakesWhatWasPublishedToo) {
   const auto purged = must(store().purged(10));
   ASSERT_EQ(purged.size(), 1u);
   EXPECT_TRUE(purged[0].with_outputs);
+}
+
+TEST_P(StoreContract, AllThatGoesIsPrunedPieceByPieceUntilSomebodyStopsIt) {
+  insert_all(std::vector<NewJob>(1200, in_queue("night")));
+  ASSERT_EQ(must(store().clear_queue("night", 2000)), 1200);
+  PruneRules rules;
+  rules.keep = 0;
+  int asked = 0;
+  const auto piece = must(prune_all(store(), rules, [&] { return ++asked > 1; }));
+  EXPECT_GT(piece, 0);
+  EXPECT_LT(piece, 1200);
+  EXPECT_EQ(must(prune_all(store(), rules)), 1200 - piece);
+  EXPECT_TRUE(must(store().list({})).empty());
+  EXPECT_EQ(code_of(prune_all(store(), {})), "invalid_argument");
 }
 
 TEST_P(StoreContract, PruneWithoutARuleIsRefused) {
