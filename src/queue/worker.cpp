@@ -190,7 +190,8 @@ Result<bool> Worker::State::open_session() {
       return true;
     }
     // In doubt: there may be a session of which nobody knows, until its lease is over.
-    if (!StoreTrouble::is_passing(opened.error()) && opened.error().code != Code::kInDoubt)
+    const Fate fate = fate_of(opened.error());
+    if ((fate != Fate::kPassing && fate != Fate::kInDoubt) || is_full_for_good(opened.error()))
       return fail(std::move(opened).error());
     pause(opening.failed(opened.error()));
     collect_ended();
@@ -305,9 +306,10 @@ Result<Worker::State::Turn> Worker::State::receive() {
   }
   if (!exchanged) {
     // In doubt: what it ended may have ended, and its outputs must stay.
-    if (exchanged.error().code == Code::kLeaseLost)
+    const Fate fate = fate_of(exchanged.error());
+    if (fate == Fate::kLeaseLost)
       std::ranges::for_each(batch.attempts, &discard);
-    else if (exchanged.error().code != Code::kInDoubt)
+    else if (fate != Fate::kInDoubt)
       put_back(std::move(batch));
     return passing(exchanged.error());
   }
@@ -321,16 +323,20 @@ Result<Worker::State::Turn> Worker::State::receive() {
 
 // A failed call: the settlements stay, and the loop waits, unless there is no sense in it.
 Result<Worker::State::Turn> Worker::State::passing(const Error& error) {
-  if (error.code == Code::kLeaseLost || error.code == Code::kInDoubt) {
+  const Fate fate = fate_of(error);
+  if (fate == Fate::kLeaseLost || fate == Fate::kInDoubt) {
     // In doubt: it may have claimed jobs that we never saw. Ending the session gives them back.
     if (auto closed = store.close_session(session); !closed) spdlog::debug("{}", closed.error().message);
     lose_lease(error.message);
     return Turn::kTrouble;
   }
-  const bool full_for_good = error.code == Code::kStorageFull && !options.waits_for_space;
-  if (full_for_good || !StoreTrouble::is_passing(error)) return fail(error);
+  if (fate == Fate::kFinal || is_full_for_good(error)) return fail(error);
   pause(trouble.failed(error));
   return Turn::kTrouble;
+}
+
+bool Worker::State::is_full_for_good(const Error& error) const {
+  return error.code == Code::kStorageFull && !options.waits_for_space;
 }
 
 void Worker::State::collect_ended() {
@@ -376,13 +382,14 @@ std::optional<Error> Worker::State::after_exchange(Batch batch, const std::vecto
       continue;
     }
     const Error& error = settled[i].error();
-    if (error.code == Code::kLeaseLost) {
+    const Fate fate = fate_of(error);
+    if (fate == Fate::kLeaseLost) {
       spdlog::info("job {}: its attempt had been given to another worker; nothing changed",
                    settlement.job.text());
       discard(attempt);
-    } else if (StoreTrouble::is_passing(error) || refused.insert(settlement.job).second) {
+    } else if (fate == Fate::kPassing || refused.insert(settlement.job).second) {
       // What cannot be stored (a result that is too large) is a failure of the job, once.
-      if (StoreTrouble::is_passing(error)) {
+      if (fate == Fate::kPassing) {
         not_now = error;
       } else {
         settlement.ending = Failed{error};

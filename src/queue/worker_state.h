@@ -20,10 +20,18 @@ namespace spool {
 
 class Scheduler;
 
-// Worth waiting for: the store is busy, away or full. Says so once, and once when it is over.
+// What an error of the store says of the call, and of the next one.
+enum class Fate {
+  kPassing,    // busy, away or full: it changed nothing, and is worth another try
+  kInDoubt,    // it may have happened
+  kLeaseLost,  // the session is gone
+  kFinal,
+};
+[[nodiscard]] Fate fate_of(const Error& error);
+
+// Waiting for the store. Says so once, and once when it is over.
 class StoreTrouble {
  public:
-  [[nodiscard]] static bool is_passing(const Error& error);
   // How long to wait before the next try.
   Duration failed(const Error& error);
   void over();
@@ -132,6 +140,7 @@ struct Worker::State {
   void pause(Duration duration);
   Result<void> finish(bool call_follow_ups);
   Result<Turn> passing(const Error& error);
+  [[nodiscard]] bool is_full_for_good(const Error& error) const;
 };
 
 }  // namespace spool

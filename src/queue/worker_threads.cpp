@@ -15,8 +15,19 @@ namespace {
 constexpr Duration kSweepAgain = seconds(30);  // after what could not be removed
 }
 
-bool StoreTrouble::is_passing(const Error& error) {
-  return error.code == Code::kUnavailable || error.code == Code::kStorageFull || error.code == Code::kTimeout;
+Fate fate_of(const Error& error) {
+  switch (error.code) {
+    case Code::kUnavailable:
+    case Code::kStorageFull:
+    case Code::kTimeout:
+      return Fate::kPassing;
+    case Code::kInDoubt:
+      return Fate::kInDoubt;
+    case Code::kLeaseLost:
+      return Fate::kLeaseLost;
+    default:
+      return Fate::kFinal;
+  }
 }
 
 Duration StoreTrouble::failed(const Error& error) {

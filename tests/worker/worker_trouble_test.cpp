@@ -78,31 +78,35 @@ TEST(WorkerInTrouble, ASessionThatMayHaveBeenOpenedIsOpenedAgain) {
 }
 
 TEST(WorkerInTrouble, AFullStoreEndsTheRunOfAWorkerThatDoesNotWaitForSpace) {
-  FaultyStore store;
-  const Kinds kinds;
-  store.fault = [](std::string_view call) -> std::optional<Error> {
-    if (call == "exchange") return Error{Code::kStorageFull, "the disk is full"};
-    return std::nullopt;
-  };
-  WorkerOptions options = quick();
-  options.waits_for_space = false;
-  RunningWorker worker(store, kinds, options);
-  const auto result = worker.wait();
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().code, Code::kStorageFull);
+  for (const std::string_view full : {"open_session", "exchange"}) {
+    FaultyStore store;
+    const Kinds kinds;
+    store.fault = [full](std::string_view call) -> std::optional<Error> {
+      if (call == full) return Error{Code::kStorageFull, "the disk is full"};
+      return std::nullopt;
+    };
+    WorkerOptions options = quick();
+    options.waits_for_space = false;
+    RunningWorker worker(store, kinds, options);
+    const auto result = worker.wait();
+    ASSERT_FALSE(result) << full;
+    EXPECT_EQ(result.error().code, Code::kStorageFull) << full;
+  }
 }
 
 TEST(WorkerInTrouble, AStoreThatIsBrokenEndsTheRunWithItsError) {
-  FaultyStore store;
-  const Kinds kinds;
-  store.fault = [](std::string_view call) -> std::optional<Error> {
-    if (call == "exchange") return Error{Code::kInternal, "no such table"};
-    return std::nullopt;
-  };
-  RunningWorker worker(store, kinds);
-  const auto result = worker.wait();
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().message, "no such table");
+  for (const std::string_view broken : {"open_session", "exchange"}) {
+    FaultyStore store;
+    const Kinds kinds;
+    store.fault = [broken](std::string_view call) -> std::optional<Error> {
+      if (call == broken) return Error{Code::kInternal, "no such table"};
+      return std::nullopt;
+    };
+    RunningWorker worker(store, kinds);
+    const auto result = worker.wait();
+    ASSERT_FALSE(result) << broken;
+    EXPECT_EQ(result.error().message, "no such table") << broken;
+  }
 }
 
 TEST(WorkerInTrouble, ALostLeaseStopsEverythingAndTheWorkerGoesOnInANewSession) {
