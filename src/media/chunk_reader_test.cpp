@@ -43,7 +43,7 @@ TEST(ChunkReader, CountsNoFrameThatIsOnlyReferredTo) {
   const EncodedFilm film = encode_film(path, small_ladder());
   EXPECT_EQ(film.plan.frames, 250);
   EXPECT_GT(film.plan.chunks.size(), 2U);
-  EXPECT_TRUE(film.damage.empty()) << to_text(to_json(film.damage));
+  EXPECT_TRUE(film.damage.empty());
   const auto frames = decode_rung(film, 0);
   ASSERT_EQ(frames.size(), 250U);
   for (std::size_t i = 0; i < frames.size(); ++i) ASSERT_EQ(frames[i].number, static_cast<int>(i));
@@ -60,7 +60,7 @@ TEST(ChunkReader, CountsFramesWithOneTimeOnce) {
   ASSERT_EQ(timeline->dropped, 30);
   const EncodedFilm film = encode_film(path, small_ladder());
   EXPECT_EQ(film.plan.frames, 270);
-  EXPECT_TRUE(film.damage.empty()) << to_text(to_json(film.damage));
+  EXPECT_TRUE(film.damage.empty());
   std::vector<int> expected;
   for (int i = 0; i < 300; ++i)
     if (i % 10 != 9) expected.push_back(i);
@@ -111,7 +111,7 @@ TEST(ChunkReader, TakesTwoPacketsOfFieldsForOneFrame) {
   EXPECT_EQ(timeline->keyframes.size(), 200U);
   const EncodedFilm film = encode_film(path, small_ladder());
   EXPECT_GT(film.plan.chunks.size(), 2U);
-  EXPECT_TRUE(film.damage.empty()) << to_text(to_json(film.damage));
+  EXPECT_TRUE(film.damage.empty());
   const auto frames = decode_rung(film, 0);
   ASSERT_EQ(frames.size(), 200U);
   for (std::size_t i = 0; i < frames.size(); ++i) ASSERT_NEAR(frames[i].luma, 30.0 + double(i), 3);

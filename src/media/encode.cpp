@@ -180,10 +180,4 @@ Result<ChunkOutput> encode_chunk(const ByteSource& source, const ChunkTask& task
   return std::move(whole.output);
 }
 
-Json to_json(const std::vector<Damage>& damage) {
-  Json list = Json::array();
-  for (const Damage& d : damage) list.push_back({{"from", d.from}, {"to", d.to}, {"frames", d.frames}});
-  return list;
-}
-
 }  // namespace spool::media

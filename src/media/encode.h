@@ -36,6 +36,4 @@ struct ChunkHooks {
 [[nodiscard]] Result<ChunkOutput> encode_chunk(const ByteSource& source, const ChunkTask& task,
                                                const ChunkHooks& hooks, std::stop_token stop);
 
-[[nodiscard]] Json to_json(const std::vector<Damage>& damage);
-
 }  // namespace spool::media
