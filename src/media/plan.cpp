@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kReorderDepth = 2;          // of x264 and x265 with B-pyramids
 constexpr std::int64_t kFilterReach = 3;  // frames that a deinterlacer looks around
-constexpr double kFirstSeconds = 1;         // of the first GOP, where a GOP is much longer: playing waits for it
+constexpr double kFirstSeconds = 1;  // of the first GOP, where a GOP is much longer: playing waits for it
 
 // Costs, in units of one frame encoded for all rungs.
 constexpr double kPrerollFrame = 0.25;    // decoded for nothing, save what nothing refers to

@@ -4,8 +4,8 @@
 // Frames are on a grid of GOPs (gop_seconds in whole frames; a GOP without frames merges with its neighbour).
 // A chunk is a run of GOPs that one attempt encodes; its segments are segment_seconds long, its last one may
 // be shorter. Chunks are about eight seconds, and begin where little has to be decoded for nothing. The first
-// is one short GOP, its lowest rung a chunk of its own (playing begins early); the last ones shrink (cores end
-// together). Nothing depends on the machine: the same film and ladder give the same plan.
+// is one short GOP, its lowest rung a chunk of its own (playing begins early); the last ones shrink (cores
+// end together). Nothing depends on the machine: the same film and ladder give the same plan.
 // docs/decisions/chunk_plan.md.
 //
 // Beside a remuxed rung there is no grid: segments begin at the borders that it gives, and are cut into equal

@@ -78,11 +78,17 @@ Result<ReportBox::Sent> ReportBox::send(Store& store, std::vector<ProgressReport
     put_back(reports);
     return fail(std::move(answers).error());
   }
-  const std::lock_guard lock(mutex_);
   Sent sent;
+  std::vector<ProgressReport> held;
+  std::unique_lock lock(mutex_);
   for (std::size_t i = 0; i < reports.size(); ++i) {
     const Uuid job = reports[i].job;
     const auto& answer = (*answers)[i];
+    if (!answer && answer.error().code == Code::kUnavailable) {
+      sent.held.push_back(job);
+      held.push_back(std::move(reports[i]));
+      continue;
+    }
     if (const auto it = entries_.find(job); !answer && it != entries_.end() && !it->second.waiting)
       entries_.erase(it);
     if (!answer && answer.error().code == Code::kLeaseLost) sent.lost.push_back(job);
@@ -90,6 +96,8 @@ Result<ReportBox::Sent> ReportBox::send(Store& store, std::vector<ProgressReport
     if (*answer) sent.cancel.push_back(job);
     if (reports[i].checkpoint) sent.checkpointed.push_back(job);
   }
+  lock.unlock();
+  put_back(held);
   return sent;
 }
 

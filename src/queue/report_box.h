@@ -24,6 +24,7 @@ class ReportBox {
     std::vector<Uuid> cancel;        // asked to stop
     std::vector<Uuid> lost;          // the token is stale
     std::vector<Uuid> checkpointed;  // committed
+    std::vector<Uuid> held;          // not now: what they said waits for the next time
   };
 
   explicit ReportBox(Duration interval) : interval_(interval) {}

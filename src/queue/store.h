@@ -145,14 +145,15 @@ class Store {
   // kLimitExceeded, kConflict (the id has another body; its parent runs or has ended), kNotFound (its parent,
   // a need). A live parent that does not run waits for the new child; below a held parent a job is held.
   virtual Result<std::vector<Result<Inserted>>> insert(std::span<const NewJob> jobs) = 0;
-  // Settle, wake what waited, and claim: one commit. An ending that cannot be kept (a result too large,
-  // children that insert would refuse) settles the attempt as Failed. Errors: kLeaseLost when the session's
-  // lease is gone; then nothing is settled and nothing claimed.
+  // Settle, wake what waited, and claim: one commit. A settlement that is answered with kUnavailable is not
+  // made now (another transaction holds its tree): again later. An ending that cannot be kept (a result too
+  // large, children that insert would refuse) settles the attempt as Failed. Errors: kLeaseLost when the
+  // session's lease is gone; then nothing is settled and nothing claimed.
   virtual Result<Exchange> exchange(Session session, std::span<const Settlement> settlements,
                                     const ClaimRequest& want) = 0;
   // How many exchanges of one worker pay at the same time.
   [[nodiscard]] virtual int exchanges_at_once() const { return 1; }
-  // For each report: true when the attempt has been asked to stop.
+  // For each report: true when the attempt has been asked to stop. kUnavailable as in exchange().
   virtual Result<std::vector<Result<bool>>> report(std::span<const ProgressReport> reports) = 0;
 
   virtual Result<void> start(Uuid job) = 0;

@@ -19,6 +19,8 @@ using std::chrono::seconds;
 // Of a handler that does not listen when it is asked to stop, beyond its grace.
 constexpr Duration kLastPatience = seconds(5);
 constexpr Duration kKilledIsGone = seconds(2);
+// Before what the store cannot settle now, because somebody else holds it, is brought to it again.
+constexpr Duration kHeldAgain = seconds(1);
 // Before a job that cannot begin here is offered again.
 constexpr Duration kNotYet = seconds(1);
 constexpr Duration kNotHere = seconds(30);
@@ -143,7 +145,7 @@ Result<void> Worker::State::loop(const std::function<bool()>& until) {
       return fail(std::move(did).error());
     }
     if (until && until()) return finish(true);
-    if (draining && running.size() == 0 && to_settle.settlements.empty() && under_way.empty()) {
+    if (draining && running.size() == 0 && all_settled()) {
       const std::lock_guard lock(wake_mutex);
       if (ended.empty()) break;
     }
@@ -156,6 +158,7 @@ Result<void> Worker::State::loop(const std::function<bool()>& until) {
 Result<bool> Worker::State::begin_anew() {
   while (!under_way.empty()) SPOOL_TRY(receive());
   to_settle.clear();
+  held_back.clear();
   reports.clear();
   // The session is not closed: the store ends it by its own clock, and charges the loss. A job that starves
   // its worker past the lease would come back uncharged for ever.
@@ -216,6 +219,9 @@ void Worker::State::sleep(Duration most, Turn why) {
     armed = true;
     wake_listener.notify_one();
   }
+  if (!held_back.settlements.empty())
+    most =
+        std::clamp<Duration>(std::chrono::ceil<Duration>(held_until - BootClock::now()), Duration(0), most);
   loop_waits = true;
   wake_loop.wait_for(lock, most, [&] { return !loop_waits || something(); });
   loop_waits = false;
@@ -239,11 +245,14 @@ std::size_t Worker::State::worth_a_second() const {
 // Sends exchanges that settle what has ended and claim for what is free, and takes one that is back.
 Result<Worker::State::Turn> Worker::State::turn(bool claim) {
   collect_ended();
+  if (!held_back.settlements.empty() && BootClock::now() >= held_until)
+    put_back(std::exchange(held_back, {}));
   while (under_way.empty() ||
          (under_way.size() < at_once() && to_settle.settlements.size() >= worth_a_second())) {
     const auto reported = reports.flush(store, to_settle.settlements);
     if (!reported) return passing(reported.error());
     act_on(*reported);
+    hold_back(reported->held);
     Batch batch = next_batch();
     ClaimRequest want;
     want.slots = claim ? free_slots() : 0;
@@ -363,6 +372,28 @@ void Worker::State::add_settlement(RunningAttempt attempt, Settlement settlement
   to_settle.add(std::move(settlement), std::move(attempt));
 }
 
+// What these jobs said last is not stored yet, and must be before they end.
+void Worker::State::hold_back(const std::vector<Uuid>& jobs) {
+  if (jobs.empty()) return;
+  Batch all = std::exchange(to_settle, {});
+  for (std::size_t i = 0; i < all.settlements.size(); ++i)
+    if (std::ranges::find(jobs, all.settlements[i].job) != jobs.end())
+      hold_back(std::move(all.settlements[i]), std::move(all.attempts[i]));
+    else
+      to_settle.add(std::move(all.settlements[i]), std::move(all.attempts[i]));
+}
+
+void Worker::State::hold_back(Settlement settlement, RunningAttempt attempt) {
+  spdlog::info("job {}: another transaction holds it; it is settled when that is over",
+               settlement.job.text());
+  held_back.add(std::move(settlement), std::move(attempt));
+  held_until = BootClock::now() + kHeldAgain;
+}
+
+bool Worker::State::all_settled() const {
+  return to_settle.settlements.empty() && held_back.settlements.empty() && under_way.empty();
+}
+
 // Before what has ended since.
 void Worker::State::put_back(Batch batch) {
   for (std::size_t i = 0; i < to_settle.settlements.size(); ++i)
@@ -387,6 +418,9 @@ std::optional<Error> Worker::State::after_exchange(Batch batch, const std::vecto
       spdlog::info("job {}: its attempt had been given to another worker; nothing changed",
                    settlement.job.text());
       discard(attempt);
+    } else if (error.code == Code::kUnavailable) {
+      hold_back(std::move(settlement), std::move(attempt));
+      continue;
     } else if (fate == Fate::kPassing || refused.insert(settlement.job).second) {
       // What cannot be stored (a result that is too large) is a failure of the job, once.
       if (fate == Fate::kPassing) {
@@ -457,9 +491,7 @@ Result<void> Worker::State::finish(bool call_follow_ups) {
   finishing = true;
   running.stop_all(StopReason::kDraining);
   const auto patience = BootClock::now() + options.grace + kLastPatience;
-  const auto left = [&] {
-    return running.size() > 0 || !to_settle.settlements.empty() || !under_way.empty();
-  };
+  const auto left = [&] { return running.size() > 0 || !all_settled(); };
   while (left() && BootClock::now() < patience) {
     {
       const std::lock_guard lock(lease_mutex);
@@ -470,6 +502,7 @@ Result<void> Worker::State::finish(bool call_follow_ups) {
     if (*did == Turn::kIdle || *did == Turn::kWaiting) sleep(milliseconds(100), Turn::kWaiting);
   }
   to_settle.clear();
+  held_back.clear();
   under_way.clear();  // waits for them
   reports.clear();
   follow_ups.finish(call_follow_ups);

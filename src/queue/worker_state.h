@@ -114,6 +114,8 @@ struct Worker::State {
     std::future<Result<Exchange>> answer;
   };
   Batch to_settle;
+  Batch held_back;  // not now: another transaction holds their trees
+  BootClock::time_point held_until{};
   std::deque<Sent> under_way;           // in the order of their sending
   std::set<Uuid> refused;               // settlements that were replaced by a failure once
   std::set<std::string> unknown_kinds;  // told about
@@ -127,6 +129,9 @@ struct Worker::State {
   void collect_ended();
   void add_settlement(RunningAttempt attempt, Settlement settlement);
   void put_back(Batch batch);
+  void hold_back(const std::vector<Uuid>& jobs);
+  void hold_back(Settlement settlement, RunningAttempt attempt);
+  [[nodiscard]] bool all_settled() const;
   [[nodiscard]] std::size_t at_once() const;
   [[nodiscard]] std::size_t worth_a_second() const;
   [[nodiscard]] Batch next_batch();

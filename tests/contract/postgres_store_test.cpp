@@ -38,11 +38,104 @@ TEST_F(PostgresLocks, NothingIsClaimedForASessionThatIsBeingEnded) {
   EXPECT_EQ(must(claim(session)).claimed.size(), 1u);
 }
 
+// An application that cancels in a transaction of its own, and does not end it, holds up that tree alone.
+class PostgresHeldTree : public PostgresLocks {
+ protected:
+  Uuid insert(NewJob job) { return must(must(store_->insert(std::span(&job, 1))).at(0)).id; }
+  void cancel_and_stay(Uuid job) {
+    db_.run("BEGIN");
+    db_.run("SELECT spool.cancel($1)", job);
+  }
+  std::vector<Claim> claim_all(Session session) {
+    ClaimRequest want;
+    want.slots = want.all_slots = 10;
+    return must(store_->exchange(session, {}, want)).claimed;
+  }
+  static Settlement end_of(const Claim& claim) { return {claim.job, claim.token, Succeeded{}, {}, {}}; }
+};
+
+TEST_F(PostgresHeldTree, OthersAreSettledAndItIsLater) {
+  const Uuid held = insert(new_job("a"));
+  insert(new_job("b"));
+  insert(new_job("c"));
+  const Session session = open_session();
+  const std::vector<Claim> claimed = claim_all(session);
+  ASSERT_EQ(claimed.size(), 3u);
+  cancel_and_stay(held);
+  const Uuid waiting = insert(new_job("d"));
+
+  const std::vector<ProgressReport> reports = {
+      {.job = held, .token = claimed[0].token, .fraction = 0.5, .detail = {}, .checkpoint = Json(1)},
+      {.job = claimed[1].job, .token = claimed[1].token, .fraction = 0.5, .detail = {}, .checkpoint = {}}};
+  const auto answers = must(store_->report(reports));
+  EXPECT_EQ(code_of(answers[0]), "unavailable");
+  EXPECT_EQ(code_of(answers[1]), "ok");
+  const std::vector<Settlement> ends = {end_of(claimed[0]), end_of(claimed[1]), end_of(claimed[2])};
+  ClaimRequest want;
+  want.slots = want.all_slots = 1;
+  const Exchange exchanged = must(store_->exchange(session, ends, want));
+  EXPECT_EQ(code_of(exchanged.settled[0]), "unavailable");
+  EXPECT_EQ(code_of(exchanged.settled[1]), "ok");
+  EXPECT_EQ(code_of(exchanged.settled[2]), "ok");
+  ASSERT_EQ(exchanged.claimed.size(), 1u);
+  EXPECT_EQ(exchanged.claimed[0].job, waiting);
+
+  db_.run("COMMIT");
+  EXPECT_EQ(code_of(must(store_->report(std::span(reports).first(1)))[0]), "ok");
+  EXPECT_EQ(code_of(must(store_->exchange(session, std::span(ends).first(1), {})).settled[0]), "ok");
+  EXPECT_EQ(must(store_->get(held)).state, State::kSucceeded);
+}
+
+TEST_F(PostgresHeldTree, ItsDeadlineHoldsUpNobody) {
+  NewJob late = new_job("a");
+  late.deadline = std::chrono::seconds(10);
+  late.held = true;
+  const Uuid held = insert(late);
+  const Session session = open_session();
+  cancel_and_stay(held);
+  store_->shift_clock_for_tests(std::chrono::seconds(11));
+  insert(new_job("b"));
+  EXPECT_EQ(claim_all(session).size(), 1u);
+  EXPECT_EQ(must(store_->rescue(100)), 0);
+  db_.run("COMMIT");
+  EXPECT_EQ(must(store_->get(held)).state, State::kCancelled);
+}
+
+TEST_F(PostgresHeldTree, OfADeadWorkersJobsTheOthersAreRescued) {
+  const Uuid held = insert(new_job("a"));
+  const Uuid other = insert(new_job("b"));
+  ASSERT_EQ(claim_all(open_session()).size(), 2u);
+  cancel_and_stay(held);
+  store_->shift_clock_for_tests(std::chrono::minutes(2));
+  EXPECT_EQ(must(store_->rescue(100)), 1);
+  EXPECT_EQ(must(store_->get(other)).state, State::kAvailable);
+  db_.run("COMMIT");
+  EXPECT_EQ(must(store_->rescue(100)), 1);
+  EXPECT_EQ(must(store_->get(held)).state, State::kCancelled);
+  EXPECT_TRUE(must(store_->sessions()).empty());
+}
+
+TEST_F(PostgresHeldTree, AWorkerThatGoesLeavesItToItsLease) {
+  const Uuid held = insert(new_job("a"));
+  const Uuid other = insert(new_job("b"));
+  const Session session = open_session();
+  ASSERT_EQ(claim_all(session).size(), 2u);
+  cancel_and_stay(held);
+  must(store_->close_session(session));
+  EXPECT_EQ(must(store_->get(other)).state, State::kAvailable);
+  db_.run("COMMIT");
+  EXPECT_EQ(must(store_->sessions()).size(), 1u);
+  store_->shift_clock_for_tests(std::chrono::minutes(2));
+  EXPECT_EQ(must(store_->rescue(100)), 1);
+  EXPECT_EQ(must(store_->get(held)).state, State::kCancelled);
+}
+
 TEST_F(PostgresLocks, IdleWorkersWriteNothing) {
   const std::string session = open_session().id.text();
   db_.run("BEGIN READ ONLY");
   postgres::Rows exchanged = db_.query(
-      "SELECT what FROM spool.exchange(0, $1::uuid, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',"
+      "SELECT what FROM spool.exchange(0, $1::uuid, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', "
+      "'{}', '{}',"
       " '{}', '{}', '{}', '{}', 1, 1, 1, '{}', '{}', '{}', '{}')",
       session);
   ASSERT_TRUE(exchanged.next());

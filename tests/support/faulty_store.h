@@ -22,6 +22,7 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
   std::function<std::optional<Error>(std::string_view call)> fault;
   // Asked for each settlement; an error that it returns is its answer, and the store never sees it.
   std::function<std::optional<Error>(const Settlement&)> settle_fault;
+  std::function<std::optional<Error>(const ProgressReport&)> report_fault;  // the same for each report
 
   struct Calls {
     int exchanges = 0, reports = 0, sessions = 0, closed = 0;
@@ -105,7 +106,15 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
   }
   Result<std::vector<Result<bool>>> report(std::span<const ProgressReport> reports) override {
     SPOOL_TRY(failing("report"));
-    SPOOL_ASSIGN(auto answers, ForwardingStore::report(reports));
+    std::vector<ProgressReport> seen;
+    std::vector<std::optional<Error>> refused;
+    for (const ProgressReport& report : reports) {
+      refused.push_back(report_fault ? report_fault(report) : std::nullopt);
+      if (!refused.back()) seen.push_back(report);
+    }
+    SPOOL_ASSIGN(auto answers, ForwardingStore::report(seen));
+    for (std::size_t i = 0; i < refused.size(); ++i)
+      if (refused[i]) answers.insert(answers.begin() + static_cast<std::ptrdiff_t>(i), fail(*refused[i]));
     note([&] {
       ++calls_.reports;
       for (std::size_t i = 0; i < reports.size(); ++i)

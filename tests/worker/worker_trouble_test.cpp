@@ -77,6 +77,48 @@ TEST(WorkerInTrouble, ASessionThatMayHaveBeenOpenedIsOpenedAgain) {
   EXPECT_EQ(doubts, 2);
 }
 
+TEST(WorkerInTrouble, ASettlementThatCannotBeMadeNowHoldsUpNoOther) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("fine", [](Attempt&) -> Ending { return Succeeded{}; }));
+  std::atomic<bool> is_held = true;
+  std::atomic<int> refusals = 0;
+  const Uuid held = insert_one(store, new_job("fine"));
+  store.settle_fault = [&](const Settlement& settlement) -> std::optional<Error> {
+    if (settlement.job != held || !is_held) return std::nullopt;
+    ++refusals;
+    return Error{Code::kUnavailable, "another transaction holds its tree"};
+  };
+  RunningWorker worker(store, kinds, quick(1));
+  for (int i = 0; i < 3; ++i) insert_one(store, new_job("fine"));
+  EXPECT_TRUE(store.await_ended(3));
+  EXPECT_GE(refusals, 1);
+  is_held = false;
+  worker->drain();  // waits for it
+  EXPECT_TRUE(worker.wait().has_value());
+  EXPECT_EQ(store.get(held)->state, State::kSucceeded);
+  EXPECT_EQ(store.calls().sessions, 1);
+}
+
+TEST(WorkerInTrouble, AnAttemptDoesNotEndBeforeWhatItSaidLastIsStored) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("says", [](Attempt& attempt) -> Ending {
+    attempt.progress(0.5, {{"frames", 7}});
+    return Succeeded{};
+  }));
+  std::atomic<int> refusals = 0;
+  store.report_fault = [&](const ProgressReport&) -> std::optional<Error> {
+    if (++refusals <= 2) return Error{Code::kUnavailable, "another transaction holds it"};
+    return std::nullopt;
+  };
+  const Uuid job = insert_one(store, new_job("says"));
+  RunningWorker worker(store, kinds, quick(1));
+  EXPECT_TRUE(store.await_ended(1));
+  EXPECT_GE(refusals, 3);
+  EXPECT_EQ(store.get(job)->progress_detail, (Json{{"frames", 7}}));
+}
+
 TEST(WorkerInTrouble, AFullStoreEndsTheRunOfAWorkerThatDoesNotWaitForSpace) {
   for (const std::string_view full : {"open_session", "exchange"}) {
     FaultyStore store;

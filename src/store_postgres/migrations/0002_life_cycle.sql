@@ -136,6 +136,22 @@ END $$;
 CREATE FUNCTION spool.lock_trees(roots bigint[]) RETURNS void LANGUAGE plpgsql AS
 $$ BEGIN PERFORM 1 FROM spool.job j WHERE j.seq = ANY (roots) ORDER BY j.seq FOR NO KEY UPDATE; END $$;
 
+-- The same for one tree and for those who must not wait for ever: an application's transaction may hold it for hours, after a
+-- spool.cancel(). Whoever is patient waits a second, once.
+CREATE FUNCTION spool.try_tree(root bigint, INOUT patient boolean, OUT got boolean) LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM spool.job j WHERE j.seq = try_tree.root FOR NO KEY UPDATE SKIP LOCKED;
+  got := found OR NOT EXISTS (SELECT 1 FROM spool.job j WHERE j.seq = try_tree.root);
+  IF got OR NOT patient THEN RETURN; END IF;
+  BEGIN
+    PERFORM set_config('lock_timeout', '1s', true);
+    PERFORM spool.lock_trees(ARRAY[try_tree.root]);
+    got := true;
+  EXCEPTION WHEN lock_not_available THEN
+    patient := false;
+  END;
+END $$;
+
 -- The seq of a job that is not hidden, with its tree locked; null: there is none.
 CREATE FUNCTION spool.find(job uuid) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

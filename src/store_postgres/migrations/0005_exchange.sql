@@ -163,19 +163,23 @@ BEGIN
   RETURN '{}';
 END $$;
 
--- Takes what a session runs from it, at most so many: by a rescue each, or given back. Returns how many.
-CREATE FUNCTION spool.take_from(of bigint, rescued boolean, most integer, now bigint) RETURNS integer LANGUAGE plpgsql AS $$
+-- Takes what a session runs from it, at most so many: by a rescue each, or given back. Returns how many. What another
+-- transaction holds is left to it: the session is not over before spool.end_session() says so.
+CREATE FUNCTION spool.take_from(of bigint, rescued boolean, patient boolean, most integer, now bigint) RETURNS integer
+LANGUAGE plpgsql AS $$
 DECLARE
   worker text := spool.worker_of(of);
   ends spool.ended[] := '{}';
   step record;
   r spool.running;
+  got boolean;
   many integer := 0;
 BEGIN
   FOR step IN SELECT x.seq, coalesce(j.root, j.seq) AS root FROM (
                 SELECT y.seq FROM spool.running y WHERE y.session = of ORDER BY y.seq LIMIT most) x
               JOIN spool.job j ON j.seq = x.seq ORDER BY 2, 1 LOOP
-    PERFORM spool.lock_trees(ARRAY[step.root]);
+    SELECT t.patient, t.got INTO patient, got FROM spool.try_tree(step.root, patient) t;
+    CONTINUE WHEN NOT got;
     SELECT * INTO r FROM spool.running x WHERE x.seq = step.seq AND x.session = of FOR UPDATE;
     CONTINUE WHEN NOT found;
     ends := ends || CASE WHEN rescued THEN spool.rescue_one(r, worker, now) ELSE spool.release_one(r, now) END;
@@ -183,6 +187,11 @@ BEGIN
   END LOOP;
   PERFORM spool.propagate(ends, now);
   RETURN many;
+END $$;
+
+CREATE FUNCTION spool.end_session(of bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM spool.session s WHERE s.session = of AND NOT EXISTS (SELECT 1 FROM spool.running r WHERE r.session = of);
 END $$;
 
 -- Jobs whose time has come. parked_due.
@@ -205,7 +214,8 @@ BEGIN
   RETURN many;
 END $$;
 
--- Ends what is past its deadline: the primary key of deadline. Returns how many jobs ended.
+-- Ends what is past its deadline: the primary key of deadline. Returns how many jobs ended. What another transaction holds
+-- is late a little longer.
 CREATE FUNCTION spool.stop_late(most integer, now bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   late record;
@@ -215,7 +225,7 @@ BEGIN
               FROM (SELECT * FROM spool.deadline x WHERE x.at <= now ORDER BY x.at, x.seq LIMIT greatest(most, 0)) d
                 JOIN spool.job j ON j.seq = d.seq ORDER BY 3, 2 LOOP
     EXIT WHEN many >= most;
-    PERFORM spool.lock_trees(ARRAY[late.root]);
+    CONTINUE WHEN NOT (SELECT t.got FROM spool.try_tree(late.root, false) t);
     DELETE FROM spool.deadline d WHERE d.at = late.at AND d.seq = late.seq;
     CONTINUE WHEN NOT found;
     many := many + spool.propagate(spool.stop_tree(late.seq, 2, 'its deadline passed', now), now) + 1;
@@ -314,7 +324,9 @@ RETURNS SETOF spool.exchanged LANGUAGE plpgsql
 -- tables for a few rows of them, and go on doing so. And with arrays of one it would plan anew each time, which costs as much as
 -- the exchange itself.
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
-SET plan_cache_mode = force_generic_plan AS $$
+SET plan_cache_mode = force_generic_plan
+-- Whom an end wakes may be in a tree that an application holds: everything is done again later then, and the worker lives on.
+SET lock_timeout = '1s' AS $$
 DECLARE
   now bigint := spool.clock(shift);
   v_session bigint;
@@ -323,6 +335,8 @@ DECLARE
   ends spool.ended[] := '{}';
   step record;
   r spool.running;
+  patient boolean := true;
+  got boolean;
   picked record;
   began timestamptz;
   claim_time integer := 0;
@@ -344,23 +358,34 @@ BEGIN
 
   IF cardinality(s_job) > 0 THEN
     log_base := ((SELECT epoch FROM spool.log_epoch) + pg_current_xact_id()::text::bigint) << 20;
-    WITH gone AS (
-      DELETE FROM spool.running x
-        USING unnest(s_seq, s_token, s_what, s_result, s_code, s_cpu, s_memory, s_read, s_written) WITH ORDINALITY
-          s (seq, token, what, result, code, cpu, memory, bytes_read, bytes_written, at)
-        WHERE s.what = 0 AND s.code IS NULL AND x.seq = s.seq AND x.token = s.token AND x.plain
-        RETURNING s.at, x.seq, x.attempt, x.claimed, x.token, s.result, s.cpu, s.memory, s.bytes_read, s.bytes_written
-    ), logged AS (
-      INSERT INTO spool.outcome (n, seq, state, at, attempt, claimed, token, result, cpu, memory, bytes_read, bytes_written)
-        SELECT log_base + nextval('spool.log_row'), g.seq, 5, now, g.attempt, g.claimed, g.token, g.result,
-          nullif(g.cpu, 0), nullif(g.memory, 0), nullif(g.bytes_read, 0), nullif(g.bytes_written, 0) FROM gone g
-    )
-    SELECT coalesce(array_agg(g.at), '{}') INTO plain_ones FROM gone g;
+    BEGIN
+      WITH gone AS (
+        DELETE FROM spool.running x
+          USING unnest(s_seq, s_token, s_what, s_result, s_code, s_cpu, s_memory, s_read, s_written) WITH ORDINALITY
+            s (seq, token, what, result, code, cpu, memory, bytes_read, bytes_written, at)
+          WHERE s.what = 0 AND s.code IS NULL AND x.seq = s.seq AND x.token = s.token AND x.plain
+          RETURNING s.at, x.seq, x.attempt, x.claimed, x.token, s.result, s.cpu, s.memory, s.bytes_read, s.bytes_written
+      ), logged AS (
+        INSERT INTO spool.outcome (n, seq, state, at, attempt, claimed, token, result, cpu, memory, bytes_read, bytes_written)
+          SELECT log_base + nextval('spool.log_row'), g.seq, 5, now, g.attempt, g.claimed, g.token, g.result,
+            nullif(g.cpu, 0), nullif(g.memory, 0), nullif(g.bytes_read, 0), nullif(g.bytes_written, 0) FROM gone g
+      )
+      SELECT coalesce(array_agg(g.at), '{}') INTO plain_ones FROM gone g;
+    EXCEPTION WHEN lock_not_available THEN
+      -- An application holds one of them: then one by one, passing by what is held.
+      plain_ones := '{}';
+      patient := false;
+    END;
     settled_any := cardinality(plain_ones) > 0;
     IF cardinality(plain_ones) < cardinality(s_job) THEN
       FOR step IN SELECT s.at, j.seq, coalesce(j.root, j.seq) AS root FROM unnest(s_job) WITH ORDINALITY s (job, at)
                     LEFT JOIN spool.job j ON j.id = s.job WHERE NOT s.at = ANY (plain_ones) ORDER BY 3, s.at LOOP
-        PERFORM spool.lock_trees(ARRAY[step.root]);
+        SELECT t.patient, t.got INTO patient, got FROM spool.try_tree(step.root, patient) t;
+        IF NOT got THEN
+          RETURN NEXT (0, step.at, s_job[step.at], NULL, NULL, NULL, NULL, NULL, NULL, 'unavailable', NULL,
+            'job ' || s_job[step.at] || ': another transaction holds its tree', NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
+          CONTINUE;
+        END IF;
         SELECT * INTO r FROM spool.running x WHERE x.seq = step.seq AND x.token = s_token[step.at] FOR UPDATE;
         IF NOT found THEN
           RETURN NEXT (0, step.at, s_job[step.at], NULL, NULL, NULL, NULL, NULL, NULL, 'lease_lost', NULL,

@@ -14,8 +14,8 @@ DECLARE
 BEGIN
   SELECT s.session INTO number FROM spool.session s WHERE s.id = of AND s.expires <= now FOR UPDATE;
   IF NOT found THEN RETURN; END IF;
-  IF spool.take_from(number, true, 2147483647, now) > 0 THEN PERFORM spool.admit(now); END IF;
-  DELETE FROM spool.session s WHERE s.session = number;
+  IF spool.take_from(number, true, false, 2147483647, now) > 0 THEN PERFORM spool.admit(now); END IF;
+  PERFORM spool.end_session(number);
 END $$;
 
 CREATE FUNCTION spool.close_session(shift bigint, of uuid) RETURNS integer[] LANGUAGE plpgsql AS $$
@@ -25,8 +25,8 @@ DECLARE
 BEGIN
   SELECT * INTO closing FROM spool.session s WHERE s.id = of FOR UPDATE;
   IF found THEN
-    IF spool.take_from(closing.session, closing.expires <= now, 2147483647, now) > 0 THEN PERFORM spool.admit(now); END IF;
-    DELETE FROM spool.session s WHERE s.session = closing.session;
+    IF spool.take_from(closing.session, closing.expires <= now, true, 2147483647, now) > 0 THEN PERFORM spool.admit(now); END IF;
+    PERFORM spool.end_session(closing.session);
   END IF;
   RETURN spool.woken();
 END $$;
@@ -48,7 +48,8 @@ BEGIN
     WHERE r.session = number AND (l.stop > 0 OR coalesce(l.deadline, j.deadline) <= now);
 END $$;
 
--- One row a report: the error's code and message, or whether the attempt has been asked to stop.
+-- One row a report: the error's code and message, or whether the attempt has been asked to stop. What another transaction
+-- holds is not waited for: a worker that reports has a lease to renew.
 CREATE FUNCTION spool.report(
   shift bigint, jobs uuid[], tokens uuid[], fractions double precision[], details text[], checkpoints text[])
 RETURNS TABLE (code text, message text, stop boolean) LANGUAGE plpgsql AS $$
@@ -62,8 +63,12 @@ BEGIN
     SELECT r.seq, r.plain, coalesce(l.stop, 0) <> 0 OR coalesce(coalesce(l.deadline, j.deadline) <= now, false) AS stop,
         coalesce(l.progress, 0) AS progress
       INTO held FROM spool.job j JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.life l ON l.seq = j.seq
-      WHERE j.id = jobs[i] AND r.token = tokens[i] FOR UPDATE OF r;
-    IF NOT found THEN
+      WHERE j.id = jobs[i] AND r.token = tokens[i] FOR UPDATE OF r SKIP LOCKED;
+    IF NOT found AND EXISTS (SELECT 1 FROM spool.job j JOIN spool.running r ON r.seq = j.seq
+                             WHERE j.id = jobs[i] AND r.token = tokens[i]) THEN
+      RETURN QUERY SELECT 'unavailable', 'job ' || jobs[i] || ': another transaction holds it', false;
+      CONTINUE;
+    ELSIF NOT found THEN
       RETURN QUERY SELECT 'lease_lost', 'job ' || jobs[i] || ': another attempt owns it, or none', false;
       CONTINUE;
     END IF;
@@ -379,7 +384,8 @@ BEGIN
 END $$;
 
 -- Makes jobs of dead sessions available again, moves due jobs, ends what is late, purges. How many jobs it changed.
-CREATE FUNCTION spool.rescue(shift bigint, most integer, OUT changed integer, OUT woken integer[]) LANGUAGE plpgsql AS $$
+CREATE FUNCTION spool.rescue(shift bigint, most integer, OUT changed integer, OUT woken integer[]) LANGUAGE plpgsql
+SET lock_timeout = '2s' AS $$
 DECLARE
   now bigint := spool.clock(shift);
   dead record;
@@ -397,10 +403,10 @@ BEGIN
   END IF;
   FOR dead IN SELECT s.session FROM spool.session s WHERE s.expires <= now ORDER BY s.session FOR UPDATE SKIP LOCKED LOOP
     EXIT WHEN changed >= most;
-    taken := spool.take_from(dead.session, true, most - changed, now);
+    taken := spool.take_from(dead.session, true, false, most - changed, now);
     changed := changed + taken;
     EXIT WHEN changed >= most;  -- it may have more
-    DELETE FROM spool.session s WHERE s.session = dead.session;
+    PERFORM spool.end_session(dead.session);
   END LOOP;
   IF changed < most THEN changed := changed + spool.move_due(most - changed, now); END IF;
   IF changed < most THEN changed := changed + spool.stop_late(most - changed, now); END IF;
