@@ -8,6 +8,7 @@
 #include "drain.h"
 #include "engine.h"
 #include "executors/process/sandbox.h"
+#include "idle.h"
 #include "parts.h"
 
 namespace spool {
@@ -67,23 +68,6 @@ void announce_sandbox(EngineOptions& options) {
                sandbox.error().message);
 }
 
-// Nothing left that this worker could still run: what is held waits for its owner, what a paused queue has
-// for its operator, and what is in other queues for their workers.
-bool is_idle(Store& store, const std::vector<std::string>& queues) {
-  const auto counts = store.counts();
-  if (!counts) return false;
-  const auto mine = [&queues](const std::string& name) {
-    return queues.empty() || std::find(queues.begin(), queues.end(), name) != queues.end();
-  };
-  return std::all_of(counts->begin(), counts->end(), [&](const QueueCounts& queue) {
-    if (!mine(queue.queue)) return true;
-    std::int64_t open = 0;
-    for (const State state : {State::kWaiting, State::kScheduled, State::kAvailable, State::kRunning})
-      if (!queue.paused || state == State::kRunning) open += queue.counts[static_cast<int>(state)];
-    return open == 0;
-  });
-}
-
 Result<int> work(const Options& options, const Context& context) {
   SPOOL_ASSIGN(const Config config, configuration(options, context));
   DrainOnSignals signals;
@@ -104,10 +88,14 @@ Result<int> work(const Options& options, const Context& context) {
              "spool: working on {} with {} slots; Ctrl-C lets running jobs end, a second one stops them\n",
              without_secret(config.store), slots);
   std::function<bool()> until;
-  if (options.until_idle) until = [&] { return is_idle(*store, config.queues); };
+  std::optional<std::int64_t> left;
+  if (options.until_idle)
+    until = [&] { return (left = left_for_others(*store, engine.worker(), config.queues)).has_value(); };
   const auto ran = engine.worker().run(until);
   signals.watch_end([objects] { objects->interrupt(); });
   SPOOL_TRY(ran);
+  if (left.value_or(0) > 0)
+    fmt::print(stderr, "spool: idle: {} job{} left for other workers\n", *left, *left == 1 ? " is" : "s are");
   if (signals.came_twice()) engine.leave_if_deaf(kDone);
   return kDone;
 }
@@ -128,7 +116,7 @@ void add_worker(CLI::App& app, Context& context) {
   command->add_option("--slots", options->slots, "How many jobs run at once; one a core unless given");
   command->add_option("--queue", options->queues, "Only jobs of this queue (repeatable)");
   command->add_option("--tag", options->tags, "What this worker has, for jobs that ask for it (repeatable)");
-  command->add_flag("--until-idle", options->until_idle, "End when nothing is left to do in its queues");
+  command->add_flag("--until-idle", options->until_idle, "End when nothing is left that it could run");
   command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox,
                     "Run media without a sandbox: only for files that you trust");
   CLI::Option* draining = command->add_option(

@@ -50,6 +50,19 @@ AttemptEvents Worker::events() {
           [state = state_](const Claim&, Settlement settlement) { state->add_ended(std::move(settlement)); }};
 }
 
+bool Worker::may_claim(const Job& job) const {
+  const WorkerOptions& options = state_->options;
+  const auto is_in = [](const std::vector<std::string>& list) {
+    return [&list](const std::string& word) { return std::ranges::find(list, word) != list.end(); };
+  };
+  return job.slots <= options.slots && (options.queues.empty() || is_in(options.queues)(job.queue)) &&
+         std::ranges::all_of(job.tags, is_in(options.tags));
+}
+
+bool Worker::can_run(const Job& job) const {
+  return state_->executor_of(state_->kinds.find(job.kind), job.phase) != nullptr;
+}
+
 void Worker::drain() {
   state_->notify_loop(&State::drain);
 }
@@ -456,17 +469,11 @@ void Worker::State::begin(std::vector<Claim> claims) {
         continue;
       }
     }
-    if (attempt.kind == nullptr) {
-      if (unknown_kinds.insert(claim.kind).second)
-        spdlog::warn("this worker does not know jobs of kind '{}' and puts them off", claim.kind);
-      give_back(claim, Snooze{kNotHere});
-      continue;
-    }
-    const Placement placement = attempt.kind->placement_of(claim.phase);
-    attempt.executor = executors[static_cast<std::size_t>(placement)];
+    attempt.executor = executor_of(attempt.kind, claim.phase);
     if (attempt.executor == nullptr) {
       if (unknown_kinds.insert(claim.kind).second)
-        spdlog::warn("this worker cannot run jobs of kind '{}' and puts them off", claim.kind);
+        spdlog::warn("this worker {} jobs of kind '{}' and puts them off",
+                     attempt.kind == nullptr ? "does not know" : "cannot run", claim.kind);
       give_back(claim, Snooze{kNotHere});
       continue;
     }
@@ -480,6 +487,10 @@ void Worker::State::begin(std::vector<Claim> claims) {
   }
   const std::lock_guard lock(lease_mutex);
   if (first_timeout < watch_until) wake_watch.notify_one();
+}
+
+Executor* Worker::State::executor_of(const Kind* kind, const std::string& phase) const {
+  return kind == nullptr ? nullptr : executors[static_cast<std::size_t>(kind->placement_of(phase))];
 }
 
 void Worker::State::give_back(const Claim& claim, Ending ending) {

@@ -54,6 +54,9 @@ class Worker {
   // time. A store that is busy, away or full is waited for; anything else that it says ends the run with that
   // error.
   Result<void> run(const std::function<bool()>& until = {});
+  // Whether a claim of this worker's may get that job, once it is available; and whether it can run it then.
+  [[nodiscard]] bool may_claim(const Job& job) const;
+  [[nodiscard]] bool can_run(const Job& job) const;
   void drain();  // claim no more; return when what runs has ended (SIGTERM)
   void stop();   // stop what runs, release it, return (a second SIGTERM)
 

@@ -140,6 +140,8 @@ struct Worker::State {
   Result<Turn> receive();
   std::optional<Error> after_exchange(Batch batch, const std::vector<Result<void>>& settled);
   void begin(std::vector<Claim> claims);
+  // nullptr: jobs of this kind do not run here.
+  [[nodiscard]] Executor* executor_of(const Kind* kind, const std::string& phase) const;
   void give_back(const Claim& claim, Ending ending);
   void sleep(Duration most, Turn why);
   void pause(Duration duration);

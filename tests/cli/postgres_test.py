@@ -65,6 +65,12 @@ class Store(Postgres):
         self.on_store("rm", job)
         self.assertEqual(self.on_store("show", job, code=2).code, 2)
 
+    def test_a_worker_is_idle_when_what_is_left_is_for_others(self):
+        tagged, mine = (self.on_store("submit", "exec", "command=count", *tag).out.strip() for tag in (("--tag", "gpu"), ()))
+        self.assertIn("spool: idle: 1 job is left for other workers\n", self.on_store("worker", "--until-idle").err)
+        for job, state in ((tagged, "available"), (mine, "succeeded")):
+            self.assertEqual(self.on_store("show", job, "--json").json["state"], state)
+
     def test_a_worker_is_drained_from_elsewhere(self):
         worker = subprocess.Popen([SPOOL, "worker", "--store", self.url], cwd=self.folder, env=self.environment(),
                                   stderr=subprocess.PIPE, text=True)

@@ -1,7 +1,9 @@
 """spool worker, with commands of the operator's: whole pipelines, draining, what an attempt leaves."""
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 import unittest
@@ -108,8 +110,32 @@ class Worker(CliTest):
     def test_a_worker_of_one_queue_is_idle_whatever_others_hold(self):
         other = self.submit("exec", "command=twice", "-i", "a.txt")
         mine = self.submit("exec", "command=twice", "-i", "a.txt", "--queue", "media")
-        self.spool("worker", "--until-idle", "--queue", "media")
+        told = self.spool("worker", "--until-idle", "--queue", "media").err
+        self.assertIn("spool: idle: 1 job is left for other workers\n", told)
         self.assertEqual([self.state(mine), self.state(other)], ["succeeded", "available"])
+        self.assertNotIn("other workers", self.spool("worker", "--until-idle").err)
+
+    def test_a_worker_is_idle_when_what_is_left_is_for_others(self):
+        tagged = self.submit("exec", "command=twice", "-i", "a.txt", "--tag", "gpu")
+        later = self.submit("exec", "command=twice", "-i", "a.txt", "--tag", "gpu", "--delay", "1h")
+        limited = self.submit("exec", "command=twice", "-i", "a.txt", "--tag", "gpu", "--limit-key", "none")
+        self.spool("limit", "set", "--key", "none", "--concurrency", "0")
+        unknown = self.submit("exec", "command=twice", "-i", "a.txt")
+        with contextlib.closing(sqlite3.connect(os.path.join(self.folder, "spool-data/spool.db"))) as database, database:
+            database.execute("UPDATE job SET kind = 'of a newer one' WHERE hex(id) = ?", (unknown.replace("-", "").upper(),))
+        self.write("p.yaml", PIPELINE)
+        waiting = self.submit("p.yaml", "-i", "a.txt", "--tag", "gpu")
+        mine = self.submit("exec", "command=twice", "-i", "a.txt")
+        told = self.spool("worker", "--until-idle").err
+        self.assertIn("spool: idle: 5 jobs are left for other workers\n", told)
+        self.assertIn("does not know jobs of kind 'of a newer one'", told)
+        self.assertEqual([self.state(id) for id in (tagged, later, limited, unknown, waiting, mine)],
+                         ["available", "scheduled", "waiting", "scheduled", "available", "succeeded"])
+
+    def test_a_worker_waits_for_what_becomes_due_for_it(self):
+        mine = self.submit("exec", "command=twice", "-i", "a.txt", "--delay", "1s")
+        self.work()
+        self.assertEqual(self.state(mine), "succeeded")
 
     def make_film(self):
         subprocess.run(["ffmpeg", "-y", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc=s=160x120:r=25:d=2", "-c:v", "libx264",

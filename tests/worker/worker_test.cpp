@@ -143,6 +143,39 @@ TEST(Worker, AKindWithoutAnExecutorHereIsPutOffAndChargesNothing) {
   EXPECT_EQ(store.get(media)->attempts, 0);
 }
 
+TEST(Worker, ItSaysWhichJobsItMayClaimAndWhichItCanRun) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("here", [](Attempt&) -> Ending { return Succeeded{}; }));
+  Kind elsewhere = inline_kind("elsewhere", [](Attempt&) -> Ending { return Succeeded{}; });
+  elsewhere.placement = Placement::kProcess;
+  kinds.add(elsewhere);
+  WorkerOptions options = quick(2);
+  options.queues = {"night"};
+  options.tags = {"gpu", "big"};
+  RunningWorker worker(store, kinds, options);
+  Job job;
+  job.kind = "here";
+  job.queue = "night";
+  job.tags = {"big"};
+  job.slots = 2;
+  EXPECT_TRUE(worker->may_claim(job));
+  EXPECT_TRUE(worker->can_run(job));
+  Job other = job;
+  other.queue = "day";
+  EXPECT_FALSE(worker->may_claim(other));
+  other = job;
+  other.tags = {"big", "licence"};
+  EXPECT_FALSE(worker->may_claim(other));
+  other = job;
+  other.slots = 3;
+  EXPECT_FALSE(worker->may_claim(other));
+  for (const char* kind : {"elsewhere", "unknown"}) {
+    other.kind = kind;
+    EXPECT_FALSE(worker->can_run(other)) << kind;
+  }
+}
+
 TEST(Worker, DrainingLetsFinishWhatRunsAndClaimsNoMore) {
   FaultyStore store;
   Kinds kinds;

@@ -1,0 +1,81 @@
+#include "idle.h"
+
+#include <algorithm>
+
+#include "parts.h"
+
+namespace spool {
+namespace {
+
+std::int64_t in_state(const QueueCounts& queue, State state) {
+  return queue.counts[static_cast<int>(state)];
+}
+
+class Left {
+ public:
+  Left(Store& store, const Worker& worker, const std::vector<std::string>& queues)
+      : store_(store), worker_(worker), queues_(queues) {}
+
+  std::optional<std::int64_t> count() {
+    const auto counts = store_.counts();
+    if (!counts || runs_any(*counts)) return std::nullopt;
+    // In the order in which jobs move on: none slips from one look to the next.
+    for (const State state : {State::kWaiting, State::kScheduled, State::kAvailable})
+      for (const QueueCounts& queue : *counts)
+        if (!queue.paused && !look_at(queue, state)) return std::nullopt;
+    // What moved on behind the last look runs by now.
+    const auto again = store_.counts();
+    if (!again || runs_any(*again)) return std::nullopt;
+    return others_;
+  }
+
+ private:
+  [[nodiscard]] bool is_mine(const std::string& queue) const {
+    return queues_.empty() || std::ranges::find(queues_, queue) != queues_.end();
+  }
+  [[nodiscard]] bool runs_any(const std::vector<QueueCounts>& counts) const {
+    return std::ranges::any_of(counts, [this](const QueueCounts& queue) {
+      return is_mine(queue.queue) && in_state(queue, State::kRunning) > 0;
+    });
+  }
+
+  // False: there is a job for this worker, or no answer.
+  [[nodiscard]] bool look_at(const QueueCounts& queue, State state) {
+    const std::int64_t open = state == State::kWaiting ? queue.limited : in_state(queue, state);
+    if (!is_mine(queue.queue)) {
+      others_ += open;
+      return true;
+    }
+    if (state == State::kWaiting && open == 0) return true;
+    JobFilter filter;
+    filter.queue = queue.queue;
+    filter.state = state;
+    bool none = true;
+    const auto listed = for_each_job(store_, filter, [&](const Job& job) {
+      if (state == State::kWaiting && !job.limited) return true;
+      none = !is_for_us(job);
+      if (none) ++others_;
+      return none;
+    });
+    return none && listed;
+  }
+
+  // What is available it claims, also to put it off or to refuse it.
+  [[nodiscard]] bool is_for_us(const Job& job) const {
+    return worker_.may_claim(job) && (job.state == State::kAvailable || worker_.can_run(job));
+  }
+
+  Store& store_;
+  const Worker& worker_;
+  const std::vector<std::string>& queues_;
+  std::int64_t others_ = 0;
+};
+
+}  // namespace
+
+std::optional<std::int64_t> left_for_others(Store& store, const Worker& worker,
+                                            const std::vector<std::string>& queues) {
+  return Left(store, worker, queues).count();
+}
+
+}  // namespace spool
