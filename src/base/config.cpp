@@ -169,8 +169,10 @@ class Loader {
     const auto violations = schema().violations(document.value);
     std::string wrong;
     for (const SchemaViolation& violation : violations)
-      wrong += fmt::format("{}{}: {}", wrong.empty() ? "" : "\n", document.place(violation.pointer),
-                           in_words(violation));
+      wrong += fmt::format(
+          "{}{}: {}", wrong.empty() ? "" : "\n",
+          violation.of_key ? document.place_of_key(violation.pointer) : document.place(violation.pointer),
+          in_words(violation));
     if (!wrong.empty()) return fail(Code::kInvalidArgument, std::move(wrong));
     for (const Key& key : kKeys)
       if (document.value.contains(pointer_of(key.name)))

@@ -95,14 +95,20 @@ TEST_F(ConfigTest, WhetherJobsMayReadLocalFilesIsSaidOrLeftToTheStore) {
 
 TEST_F(ConfigTest, UnknownKeysAreRefusedWithTheirPlace) {
   file("store = 'sqlite:a'\n[worker]\n  slotz = 3\n");
-  EXPECT_TRUE(wrong().starts_with("spool.toml:3:11: worker: unknown key 'slotz' (did you mean 'slots'?)"))
+  EXPECT_TRUE(wrong().starts_with("spool.toml:3:3: worker: unknown key 'slotz' (did you mean 'slots'?)"))
+      << wrong();
+}
+
+TEST_F(ConfigTest, AnUnknownTableIsPointedAtInItsHead) {
+  file("store = 'sqlite:a'\n[workers]\nslots = 2\n");
+  EXPECT_TRUE(wrong().starts_with("spool.toml:2:2: unknown key 'workers' (did you mean 'worker'?)"))
       << wrong();
 }
 
 TEST_F(ConfigTest, EverythingWrongIsToldAtOnce) {
   file("stor = 'a'\n[worker]\nslots = 'two'\n");
   const std::string message = wrong();
-  EXPECT_NE(message.find("spool.toml:1:8: "), std::string::npos) << message;
+  EXPECT_NE(message.find("spool.toml:1:1: "), std::string::npos) << message;
   EXPECT_NE(message.find("spool.toml:3:9: "), std::string::npos) << message;
 }
 

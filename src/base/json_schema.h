@@ -21,6 +21,7 @@ namespace spool {
 struct SchemaViolation {
   std::string pointer;  // "" is the document
   std::string message;  // "ladder.rungs[2].height: must be a whole number, is a string"
+  bool of_key = false;  // the key is at fault, whatever its value
 
   bool operator==(const SchemaViolation&) const = default;
 };

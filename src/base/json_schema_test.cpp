@@ -43,9 +43,9 @@ TEST(JsonSchema, AValueThatFitsHasNoViolations) {
 TEST(JsonSchema, AnUnknownKeyIsNamedWithTheNearestAllowedOne) {
   EXPECT_EQ(
       faults(R"({"input": "a", "widht": 3})"),
-      (Found{
-          {"/widht",
-           "unknown key 'widht' (did you mean 'width'?); allowed: at, every, format, input, rungs, width"}}));
+      (Found{{"/widht",
+              "unknown key 'widht' (did you mean 'width'?); allowed: at, every, format, input, rungs, width",
+              true}}));
 }
 
 TEST(JsonSchema, AMissingKeyPointsAtTheObjectThatLacksIt) {
@@ -121,7 +121,7 @@ TEST(JsonSchema, ASchemaThatRefersToItselfEnds) {
       R"({"type": "object", "additionalProperties": false, "properties": {"next": {"$ref": "#"}}})");
   EXPECT_TRUE(schema.violations(Json::parse(R"({"next": {"next": {}}})")).empty());
   EXPECT_EQ(schema.violations(Json::parse(R"({"next": {"nxt": {}}})")),
-            (Found{{"/next/nxt", "next: unknown key 'nxt' (did you mean 'next'?); allowed: next"}}));
+            (Found{{"/next/nxt", "next: unknown key 'nxt' (did you mean 'next'?); allowed: next", true}}));
 }
 
 TEST(JsonSchema, TheErrorNamesTheDocumentAndKeepsToTheFirstEight) {

@@ -213,7 +213,8 @@ class Explainer {
                       fmt::format("{}unknown key '{}'{}; {}", at.path.empty() ? "" : at.path + ": ", name,
                                   near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near),
                                   allowed.empty() ? "no key is allowed here"
-                                                  : fmt::format("allowed: {}", fmt::join(allowed, ", ")))});
+                                                  : fmt::format("allowed: {}", fmt::join(allowed, ", "))),
+                      true});
   }
 
   void array(const Json& schema, const Json& value, const Place& at, int depth) {

@@ -15,13 +15,19 @@ std::string below(const std::string& pointer, std::string_view key) {
   return pointer + part.to_string();
 }
 
+std::pair<int, int> begin_of(const toml::source_region& source) {
+  return {static_cast<int>(source.begin.line), static_cast<int>(source.begin.column)};
+}
+
 Json convert(const toml::node& node, const std::string& pointer, TomlDocument& out) {
-  const auto begin = node.source().begin;
-  out.places.emplace(pointer, std::pair(static_cast<int>(begin.line), static_cast<int>(begin.column)));
+  out.places.emplace(pointer, begin_of(node.source()));
   if (const auto* table = node.as_table()) {
     Json object = Json::object();
-    for (const auto& [key, value] : *table)
-      object[std::string(key.str())] = convert(value, below(pointer, key.str()), out);
+    for (const auto& [key, value] : *table) {
+      const std::string here = below(pointer, key.str());
+      out.keys.emplace(here, begin_of(key.source()));
+      object[std::string(key.str())] = convert(value, here, out);
+    }
     return object;
   }
   if (const auto* array = node.as_array()) {
@@ -41,9 +47,8 @@ Json convert(const toml::node& node, const std::string& pointer, TomlDocument& o
   return date.str();
 }
 
-}  // namespace
-
-std::string TomlDocument::place(std::string_view pointer) const {
+// Of `pointer`, or of what contains it.
+std::string place_in(const TomlDocument::Places& places, std::string_view name, std::string_view pointer) {
   for (;;) {
     if (const auto found = places.find(std::string(pointer));
         found != places.end() && found->second.first > 0)
@@ -51,6 +56,16 @@ std::string TomlDocument::place(std::string_view pointer) const {
     if (pointer.empty()) return fmt::format("{}:1:1", name);
     pointer = pointer.substr(0, pointer.rfind('/'));
   }
+}
+
+}  // namespace
+
+std::string TomlDocument::place(std::string_view pointer) const {
+  return place_in(places, name, pointer);
+}
+
+std::string TomlDocument::place_of_key(std::string_view pointer) const {
+  return place_in(keys, name, pointer);
 }
 
 Result<TomlDocument> parse_toml(std::string_view text, std::string name) {

@@ -12,10 +12,13 @@ namespace spool {
 struct TomlDocument {
   Json value;
   std::string name;
-  std::map<std::string, std::pair<int, int>> places;  // line and column from 1, by JSON pointer
+  using Places = std::map<std::string, std::pair<int, int>>;  // line and column from 1, by JSON pointer
+  Places places, keys;                                        // of values, and of what they are called by
 
   // "name:line:column" of the value, or of what contains it.
   [[nodiscard]] std::string place(std::string_view pointer) const;
+  // The same of its key.
+  [[nodiscard]] std::string place_of_key(std::string_view pointer) const;
 };
 
 // Dates and times become strings. Errors: kInvalidArgument with name, line and column; what is quoted of the
