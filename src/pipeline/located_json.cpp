@@ -80,6 +80,16 @@ class Builder : public YAML::EventHandler {
     return {static_cast<int>(line) + 1, characters_in(rest.substr(0, bytes)) + 1, length};
   }
 
+  // The first tab among what the line of `mark` begins with.
+  [[nodiscard]] std::optional<Place> tab_of_indentation(const YAML::Mark& mark) const {
+    const auto line = static_cast<std::size_t>(std::max(0, mark.line));
+    if (line >= line_starts_.size()) return std::nullopt;
+    const std::string_view rest = text_.substr(line_starts_[line]);
+    const auto column = rest.find_first_not_of(' ');
+    if (column == std::string_view::npos || rest[column] != '\t') return std::nullopt;
+    return Place{static_cast<int>(line) + 1, static_cast<int>(column) + 1, 1};
+  }
+
   [[noreturn]] void abandon(Place at, std::string message) {
     complaints_.add(at, std::move(message));
     throw Abandoned{};
@@ -287,8 +297,11 @@ std::optional<LocatedJson> parse_located(std::string_view text, Complaints& comp
   } catch (const Abandoned&) {
     return std::nullopt;
   } catch (const YAML::Exception& error) {
-    complaints.add(builder.place(error.mark),
-                   fmt::format("not valid {}: {}", json ? "JSON" : "YAML", error.msg));
+    if (const auto tab = builder.tab_of_indentation(error.mark); tab && !json)
+      complaints.add(*tab, "tabs are not allowed for indentation: use spaces");
+    else
+      complaints.add(builder.place(error.mark),
+                     fmt::format("not valid {}: {}", json ? "JSON" : "YAML", error.msg));
     return std::nullopt;
   }
   return out;
