@@ -44,7 +44,10 @@ class Reader {
     const bool closed = schema.contains("additionalProperties") && schema["additionalProperties"] == false &&
                         !schema.contains("patternProperties");
     std::vector<std::string> known;
-    for (const auto& [key, unused] : properties.items()) known.push_back(key);
+    for (const auto& [key, property] : properties.items()) {
+      known.push_back(key);
+      if (property.contains("default") && !value.contains(key)) value[key] = property["default"];
+    }
     std::vector<std::string> unknown;
     for (auto& [key, part] : value.items()) {
       const std::string at = pointer_to(pointer, key);

@@ -36,6 +36,7 @@ Json transcode_schema() {
       input_schema();
   schema["properties"]["ladder"] = media::ladder_schema();
   schema["properties"]["ladder"]["format"] = "ladder";  // a pipeline may name one
+  schema["properties"]["ladder"]["default"] = "web";
   return schema;
 }
 

@@ -31,6 +31,10 @@ class Jobs(CliTest):
                     "most_attempts": 5, "timeout": 120, "owner": "me", "state": "available", "children": []}
         self.assertEqual({k: job[k] for k in expected}, expected)
 
+    def test_a_transcode_has_the_web_ladder_unless_it_names_another(self):
+        self.spool("submit", "transcode", "-i", "talk.mov", "--id", ID)
+        self.assertEqual(self.spool("show", ID, "--json").json["args"]["ladder"]["name"], "web")
+
     def test_the_same_id_and_job_twice_is_one_job_and_with_another_a_conflict(self):
         self.assertEqual(self.submit("--id", ID, "--json").json, {"id": ID, "existed": False})
         again = self.submit("--id", ID, "--json")
