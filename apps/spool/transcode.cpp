@@ -29,7 +29,7 @@ struct Subtitles {
 };
 
 struct Options {
-  std::string input, output, ladder = "web", speed = "fast", remux = "auto", start, end;
+  std::string input, output, ladder = "web", speed = "fast", remux, start, end;
   std::vector<std::string> subtitles;
   int slots = 0;
   std::optional<double> loudness;
@@ -112,8 +112,12 @@ Result<NewJob> make_job(const Options& options, const std::vector<Subtitles>& su
   job.kind = "transcode";
   job.name = "transcode";
   SPOOL_ASSIGN(Json ladder, ladders.named_or_file(options.ladder));
-  job.args = {{"input", kSource},       {"ladder", std::move(ladder)},  {"speed", options.speed},
-              {"remux", options.remux}, {"surround", options.surround}, {"destination", ""}};
+  job.args = {{"input", kSource},
+              {"ladder", std::move(ladder)},
+              {"speed", options.speed},
+              {"surround", options.surround},
+              {"destination", ""}};
+  if (!options.remux.empty()) job.args["remux"] = options.remux;
   SPOOL_TRY(add_time(job.args, "start", options.start));
   SPOOL_TRY(add_time(job.args, "end", options.end));
   if (options.loudness) job.args["loudness"] = *options.loudness;
@@ -308,7 +312,7 @@ void add_transcode(CLI::App& app, Context& context) {
       ->add_option("--remux", options->remux,
                    "auto: a rung of the source's size is its own frames where they fit; or never")
       ->check(CLI::IsMember({"auto", "never"}))
-      ->capture_default_str();
+      ->default_str("auto");
   command->add_option("--slots", options->slots, "How many chunks at once (0: one for each core)")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

@@ -20,8 +20,9 @@ Result<RemuxChoice> choose_remux(const ByteSource& source, const media::Timeline
     return r.size == size && r.rung.codec == media::VideoCodec::kH264;
   });
   if (same == rungs.end()) {
-    choice.note =
-        fmt::format("nothing was remuxed: no rung is H.264 of the source's {}x{}", size.width, size.height);
+    if (args.contains("remux"))
+      choice.note =
+          fmt::format("nothing was remuxed: no rung is H.264 of the source's {}x{}", size.width, size.height);
     return choice;
   }
   if (args.contains("start") || args.contains("end")) {

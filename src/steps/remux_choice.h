@@ -14,7 +14,7 @@ namespace spool::steps {
 struct RemuxChoice {
   std::optional<media::RemuxedRung> rung;
   media::RemuxPlan plan;
-  std::string note;  // for people: which rung, or why none; empty: remuxing is not wanted
+  std::string note;  // for people: which rung, or why none where somebody asked; may be empty
 };
 
 // `args` of a transcode: "remux", "start", "end". The rung is the highest one of the source's size. Errors:
