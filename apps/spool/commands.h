@@ -22,6 +22,7 @@ void add_schedule(CLI::App& app, Context& context);
 void add_stats(CLI::App& app, Context& context);
 void add_prune(CLI::App& app, Context& context);
 void add_pipeline(CLI::App& app, Context& context);
+void add_ladders(CLI::App& app, Context& context);
 void add_migrate(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);

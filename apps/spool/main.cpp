@@ -18,7 +18,8 @@ constexpr auto kCommands = {
     spool::add_transcode, spool::add_worker,   spool::add_submit,   spool::add_jobs,    spool::add_show,
     spool::add_watch,     spool::add_start,    spool::add_cancel,   spool::add_retry,   spool::add_rm,
     spool::add_queues,    spool::add_limit,    spool::add_schedule, spool::add_workers, spool::add_stats,
-    spool::add_prune,     spool::add_pipeline, spool::add_migrate,  spool::add_doctor,  spool::add_version,
+    spool::add_prune,     spool::add_pipeline, spool::add_ladders,  spool::add_migrate, spool::add_doctor,
+    spool::add_version,
 };
 
 // Words for the first word that should be a command and is none; CLI11 says only that one is missing.

@@ -26,15 +26,20 @@ bool is_ladder_name(std::string_view text) {
 Ladders::Ladders(Json schema, std::filesystem::path folder)
     : schema_(std::move(schema)), folder_(std::move(folder)) {}
 
+std::optional<std::filesystem::path> Ladders::file_of(std::string_view name) const {
+  if (!is_ladder_name(name) || folder_.empty()) return std::nullopt;
+  for (const char* extension : kExtensions) {
+    auto path = folder_ / (std::string(name) + extension);
+    std::error_code ignored;
+    if (std::filesystem::exists(path, ignored)) return path;
+  }
+  return std::nullopt;
+}
+
 Result<Json> Ladders::named(std::string_view name) const {
-  if (is_ladder_name(name) && !folder_.empty()) {
-    for (const char* extension : kExtensions) {
-      const auto path = folder_ / (std::string(name) + extension);
-      std::error_code ignored;
-      if (!std::filesystem::exists(path, ignored)) continue;
-      SPOOL_ASSIGN(const std::string text, read_file(path, kMostDocumentBytes));
-      return read(text, path.string(), name);
-    }
+  if (const auto path = file_of(name)) {
+    SPOOL_ASSIGN(const std::string text, read_file(*path, kMostDocumentBytes));
+    return read(text, path->string(), name);
   }
   for (const EmbeddedLadder& ladder : embedded_ladders())
     if (ladder.name == name) return read(ladder.text, fmt::format("ladder {}", name), name);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,8 @@ class Ladders {
   // For the command line: a name, or a file when there is a slash or an extension in it.
   [[nodiscard]] Result<Json> named_or_file(const std::string& name_or_path) const;
   [[nodiscard]] std::vector<std::string> names() const;
+  // The file in the folder that a ladder stands in; nullopt: it is built in, or there is none.
+  [[nodiscard]] std::optional<std::filesystem::path> file_of(std::string_view name) const;
 
  private:
   [[nodiscard]] Result<Json> read(std::string_view text, std::string_view origin,

@@ -32,6 +32,13 @@ TEST_F(LaddersTest, AFolderAddsLadders) {
   EXPECT_NE(std::find(names.begin(), names.end(), "mine"), names.end());
 }
 
+TEST_F(LaddersTest, ALadderOfTheFolderHasAFileAndABuiltInOneHasNone) {
+  file("mine.yaml", "rungs: [{height: 100}]\n");
+  EXPECT_EQ(ladders_.file_of("mine"), folder_.path() / "mine.yaml");
+  for (const char* name : {"web", "none", "../mine"}) EXPECT_EQ(ladders_.file_of(name), std::nullopt) << name;
+  EXPECT_EQ(Ladders(some_schema()).file_of("mine"), std::nullopt);
+}
+
 TEST_F(LaddersTest, AnUnknownNameListsTheKnown) {
   file("mine.yaml", "rungs: [{height: 100}]\n");
   const auto ladder = ladders_.named("mien");

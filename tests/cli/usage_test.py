@@ -1,10 +1,11 @@
 """Exit codes, help, errors and configuration."""
+import os
 import re
 import unittest
 
 from support import CliTest
 
-COMMANDS = ["transcode", "worker", "submit", "jobs", "show", "watch", "start", "cancel", "retry", "rm", "pipeline", "doctor", "version"]
+COMMANDS = ["transcode", "worker", "submit", "jobs", "show", "watch", "start", "cancel", "retry", "rm", "pipeline", "ladders", "doctor", "version"]
 
 
 class Usage(CliTest):
@@ -54,7 +55,7 @@ class Usage(CliTest):
     def test_a_wrong_configuration_is_pointed_at(self):
         self.write("spool.toml", "[worker]\nslotz = 3\n")
         run = self.spool("jobs", code=2)
-        self.assertIn("spool.toml:2:9: worker: unknown key 'slotz' (did you mean 'slots'?)", run.err)
+        self.assertIn("spool.toml:2:1: worker: unknown key 'slotz' (did you mean 'slots'?)", run.err)
 
     def test_a_flag_beats_a_variable_and_that_the_file(self):
         self.write("spool.toml", "store = 'sqlite:file.db'\n")
@@ -65,9 +66,29 @@ class Usage(CliTest):
         self.assertEqual(store("--store", "sqlite:flag.db", SPOOL_STORE="sqlite:variable.db"), "flag")
 
 
+class Ladders(CliTest):
+    def test_the_built_in_ones_are_listed_and_those_of_the_folder(self):
+        os.mkdir(os.path.join(self.folder, "mine"))
+        self.write("mine/tiny.yaml", "rungs: [{name: 120p, short_side: 120, codec: h264, crf: 30, max_bits_per_second: 200000}]\n")
+        self.write("spool.toml", "ladders = 'mine'\n")
+        listed = {ladder["name"]: ladder for ladder in self.spool("ladders", "--json").json["ladders"]}
+        self.assertEqual(set(listed), {"mobile", "source", "tiny", "web"})
+        self.assertEqual(listed["web"], {"name": "web", "rungs": ["1080p", "720p", "480p", "360p"], "file": None})
+        self.assertEqual(listed["tiny"]["rungs"], ["120p"])
+        self.assertTrue(listed["tiny"]["file"].endswith("mine/tiny.yaml"))
+        out = self.spool("ladders").out
+        self.assertRegex(out, r"(?m)^NAME +RUNGS +FROM$")
+        self.assertRegex(out, r"(?m)^web +1080p, 720p, 480p, 360p +built in$")
+        self.assertRegex(out, r"(?m)^tiny +120p +.*mine/tiny\.yaml$")
+
+    def test_a_wrong_one_is_pointed_at(self):
+        os.mkdir(os.path.join(self.folder, "mine"))
+        self.write("mine/tiny.yaml", "zzz: 1\n")
+        self.assertIn("mine/tiny.yaml:1:1: unknown key", self.spool("ladders", code=2, SPOOL_LADDERS="mine").err)
+
+
 class Doctor(CliTest):
     def test_says_what_there_is_and_makes_nothing(self):
-        import os
         run = self.spool("doctor", "--json", code=None)
         self.assertIn(run.code, (0, 1))
         report = run.json
