@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "base/config.h"
 #include "base/json_schema.h"
 #include "commands.h"
 #include "executors/process/run_job.h"
@@ -56,9 +57,10 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     context.json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
     const std::string unknown = unknown_command(app, argc, argv);
-    spool::print_error({spool::Code::kInvalidArgument,
-                        fmt::format("{} (see --help)", unknown.empty() ? error.what() : unknown)},
-                       context);
+    spool::print_error(
+        {spool::Code::kInvalidArgument,
+         fmt::format("{} (see --help)", spool::without_secret(unknown.empty() ? error.what() : unknown))},
+        context);
     return spool::kWrongUsage;
   }
   const spool::Result<int> code = context.run();

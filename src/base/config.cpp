@@ -277,18 +277,15 @@ class Loader {
 };
 
 // Where "user:password" ends, at its '@'; npos: there is none. A password that should have been encoded may
-// hold '/',
-// '?' and '#', which end this part of a proper URL: then what stands behind the colon is no port.
+// hold '@', '/', '?' and '#', which end this part of a proper URL: so the last '@' of all ends it. Only a
+// host with a port, where no '@' stands before the path, ends the search at the parameters.
 std::size_t end_of_user(std::string_view url, std::size_t from) {
-  const std::size_t end = std::min(url.find_first_of("/?#", from), url.size());
-  const std::string_view authority = url.substr(0, end);
-  if (const auto at = authority.rfind('@'); at != std::string_view::npos && at >= from) return at;
-  const auto colon = authority.find(':', from);
-  if (colon == std::string_view::npos || authority.ends_with(']')) return std::string_view::npos;
+  const std::string_view authority = url.substr(0, url.find_first_of("/?#", from));
+  if (authority.find('@', from) != std::string_view::npos) return url.rfind('@');
+  if (authority.ends_with(']')) return std::string_view::npos;
   const std::string_view port = authority.substr(authority.rfind(':') + 1);
-  const bool number = port.find_first_not_of("0123456789,") == std::string_view::npos;
-  return number && !port.empty() ? url.substr(0, std::min(url.find('?'), url.size())).rfind('@')
-                                 : url.rfind('@');
+  const bool number = !port.empty() && port.find_first_not_of("0123456789,") == std::string_view::npos;
+  return url.substr(0, number ? url.find('?') : url.size()).rfind('@');
 }
 
 // "?password=secret&sslpassword=secret": "***" in their place.
@@ -297,7 +294,7 @@ std::string without_secret_parameters(std::string shown) {
   for (auto at = shown.find(kName, std::min(shown.find('?'), shown.size())); at != std::string::npos;
        at = shown.find(kName, at)) {
     at += kName.size();
-    shown.replace(at, std::min(shown.find_first_of("&#", at), shown.size()) - at, "***");
+    shown.replace(at, std::min(shown.find('&', at), shown.size()) - at, "***");
   }
   return shown;
 }
@@ -309,9 +306,14 @@ Result<Config> load_config(const ConfigSources& sources) {
 }
 
 std::string without_secret(std::string_view url) {
+  if (url.starts_with("sqlite:")) return std::string(url);
   const auto scheme = url.find("://");
-  if (scheme == std::string_view::npos) return std::string(url);
-  const std::size_t from = scheme + 3;
+  const bool is_url = scheme < url.find('=');
+  // "host=there password=secret": blanks and quotes may be part of the value, so nothing behind it is shown.
+  const auto password = url.find("password");
+  if (const auto equals = url.rfind('='); !is_url && equals != std::string_view::npos && password < equals)
+    return fmt::format("{}password=***", url.substr(0, password));
+  const std::size_t from = is_url ? scheme + 3 : 0;
   const std::size_t colon = url.find(':', from);
   const std::size_t end = end_of_user(url, from);
   std::string shown(url);

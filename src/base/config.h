@@ -66,7 +66,8 @@ struct ConfigSources {
 // was asked for.
 [[nodiscard]] Result<Config> load_config(const ConfigSources& sources);
 
-// "postgres://user:secret@host/db" -> "postgres://user:***@host/db".
+// "postgres://user:secret@host/db" -> "postgres://user:***@host/db"; also of a text that ends with a URL, or
+// is none for a mistake. Where it is not clear what is secret, more is left out.
 [[nodiscard]] std::string without_secret(std::string_view url);
 
 }  // namespace spool

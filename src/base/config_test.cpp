@@ -161,12 +161,17 @@ TEST_F(ConfigTest, AFileThatWasAskedForMustExist) {
 }
 
 TEST_F(ConfigTest, ASecretIsNeverPartOfAMessage) {
-  EXPECT_EQ(without_secret("postgres://me:geheim@host/db?x=a@b"), "postgres://me:***@host/db?x=a@b");
+  EXPECT_EQ(without_secret("postgres://me:geheim@host/db?x=y"), "postgres://me:***@host/db?x=y");
+  EXPECT_EQ(without_secret("postgres://me:geheim@host/db?x=a@b"), "postgres://me:***@b") << "rather too much";
   EXPECT_EQ(without_secret("postgres://me@host/db"), "postgres://me@host/db");
   EXPECT_EQ(without_secret("sqlite:a:b@c"), "sqlite:a:b@c");
   EXPECT_EQ(without_secret("postgres://me:ge:he@im@host"), "postgres://me:***@host");
   EXPECT_EQ(without_secret("postgres://me:ge/heim@host/db"), "postgres://me:***@host/db");
   EXPECT_EQ(without_secret("postgres://me:12/heim@host/db"), "postgres://me:***@host/db");
+  EXPECT_EQ(without_secret("postgres://me:g@e/he:im@host/db"), "postgres://me:***@host/db");
+  EXPECT_EQ(without_secret("postgres://me:g@e?he=im@host/db"), "postgres://me:***@host/db");
+  EXPECT_EQ(without_secret("postgres://me@corp:ge/heim@host/db"), "postgres://me@corp:***@host/db");
+  EXPECT_EQ(without_secret("s3://AKIA:ge/heim@bucket"), "s3://AKIA:***@bucket");
   EXPECT_EQ(without_secret("postgres://me:ge?heim@host/db"), "postgres://me:***@host/db");
   EXPECT_EQ(without_secret("postgres://me:#geheim@host"), "postgres://me:***@host");
   EXPECT_EQ(without_secret("postgres://host:5432/db?x=a@b"), "postgres://host:5432/db?x=a@b");
@@ -174,6 +179,29 @@ TEST_F(ConfigTest, ASecretIsNeverPartOfAMessage) {
   EXPECT_EQ(without_secret("postgres://[::1]:5432/db"), "postgres://[::1]:5432/db");
   EXPECT_EQ(without_secret("postgres://host/db?password=geheim&x=1&sslpassword=geheim"),
             "postgres://host/db?password=***&x=1&sslpassword=***");
+  EXPECT_EQ(without_secret("postgres://host/db?password=ge#heim"), "postgres://host/db?password=***");
+  EXPECT_EQ(without_secret("sqlite:of://me:a@b"), "sqlite:of://me:a@b");
+}
+
+TEST_F(ConfigTest, OfAPasswordInKeywordsNothingIsShown) {
+  EXPECT_EQ(without_secret("host=there user=me password=geheim dbname=db"),
+            "host=there user=me password=***");
+  EXPECT_EQ(without_secret("sslpassword = 'ge heim' host=there"), "sslpassword=***");
+  EXPECT_EQ(without_secret("user=password password=a://b"), "user=password=***");
+  EXPECT_EQ(without_secret("host=there dbname=db"), "host=there dbname=db");
+  EXPECT_EQ(without_secret("folder/of/passwords"), "folder/of/passwords");
+  EXPECT_EQ(without_secret("password"), "password");
+}
+
+TEST_F(ConfigTest, OfATextThatHoldsAUrlOrAlmostOneThePasswordIsNotShown) {
+  EXPECT_EQ(without_secret("me:geheim@host/db"), "me:***@host/db");
+  EXPECT_EQ(without_secret("postgres:/me:geheim@host/db"), "postgres:***@host/db");
+  EXPECT_EQ(without_secret("not expected: postgres://me:geheim@host/db"),
+            "not expected: postgres://me:***@host/db");
+  EXPECT_EQ(without_secret("not expected: --stor=postgres://me:geheim@host/db"), "not expected:***@host/db");
+}
+
+TEST_F(ConfigTest, ASecretOfAFileIsNotPartOfItsErrors) {
   file("store = 'postgres://me:geheim@host/db\n");
   EXPECT_EQ(wrong().find("geheim"), std::string::npos);
   file("store = ['postgres://me:geheim@host/db']\n");

@@ -116,7 +116,8 @@ Result<void> read_url(std::string_view url, S3Config& config) {
   if (!url.starts_with("s3://")) return wrong("objects: must be a folder or {}", kShape);
   const std::string_view place = url.substr(5, url.find('?') - 5);
   config.bucket = place.substr(0, place.find('/'));
-  if (config.bucket.find('@') != std::string::npos)
+  // A secret key may hold a '/', and a bucket's name neither of the two.
+  if (config.bucket.find_first_of("@:") != std::string::npos)
     return wrong(
         "objects: keys do not belong into the S3 URL: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
   const auto is_fine = [](char c) {

@@ -106,6 +106,8 @@ TEST(S3Config, AWrongUrlSaysWhatIsWrongWithIt) {
       {"s3:///k", "is no name of a bucket"},
       {"s3://a b", "is no name of a bucket"},
       {"s3://AKIA:hush@films", "keys do not belong into the S3 URL"},
+      {"s3://AKIA:hush/x@films", "keys do not belong into the S3 URL"},
+      {"s3://AKIA:hush?x@films", "keys do not belong into the S3 URL"},
       {"s3://films?endpoint=http://AKIA:hush@host", "keys do not belong into the endpoint"},
       {"s3://films/../k", "the prefix '../k'"},
       {"s3://films//k", "the prefix '/k'"},

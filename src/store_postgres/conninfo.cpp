@@ -27,8 +27,16 @@ constexpr std::pair<const char*, const char*> kDefaults[] = {
   refuse(Code::kInvalidArgument,
          fmt::format(
              "{}: {}; expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters of the "
-             "password as %40",
+             "password encoded: '@' as %40, '/' as %2F, '?' as %3F, ':' as %3A",
              shown, what));
+}
+
+// libpq takes the first '@' for the end of the password, and would look for a host that is a piece of it.
+void check_user(std::string_view url, const std::string& shown) {
+  const std::string_view place = url.substr(0, url.find('?'));
+  const auto last = place.rfind('@');
+  if (last != std::string_view::npos && last != place.find_first_of("@/", place.find("://") + 3))
+    wrong(shown, "an '@' stands in its user, password or database");
 }
 
 // libpq ends its reasons with a piece of the URL, which may be one of the password.
@@ -84,6 +92,7 @@ Conninfo::Conninfo(std::string_view url) : shown(spool::without_secret(url)) {
   if (!url.starts_with("postgres://") && !url.starts_with("postgresql://"))
     wrong(shown, "no URL of a PostgreSQL");
   if (url.find('\0') != std::string_view::npos) wrong(shown, "it holds a NUL character");
+  check_user(url, shown);
   parameters = parse(std::string(url), shown);
   if (const auto port = parameters.find("port"); port != parameters.end()) check_ports(port->second, shown);
   if (const auto timeout = parameters.find("connect_timeout"); timeout != parameters.end())

@@ -32,6 +32,7 @@ TEST(ConninfoTest, AUrlIsTakenApart) {
   EXPECT_EQ(conninfo.parameters.at("dbname"), "db");
   EXPECT_EQ(conninfo.parameters.at("sslmode"), "require");
   EXPECT_EQ(conninfo.connect_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(Conninfo("postgres://me@host/d%40b?application_name=a@b").parameters.at("dbname"), "d@b");
   EXPECT_EQ(conninfo.shown, "postgres://me:***@host:5433/db?sslmode=require&connect_timeout=3");
 }
 
@@ -70,13 +71,19 @@ TEST(ConninfoTest, AWrongUrlIsRefusedNamingItsWrongPart) {
   expect_refused(std::string_view("postgres://host/d\0b", 19), "NUL");
   expect_refused("postgres://host/db?connect_timeout=soon", "connect_timeout");
   expect_refused("postgres://host/db?connect_timeout=0", "connect_timeout");
+  for (const char* url :
+       {"postgres://me:a@b@host/db", "postgres://me:a@b/c@host:1/db", "postgres://me:12/b@host/db",
+        "postgres://me@corp:a@host/db", "postgres://host/d@b"})
+    expect_refused(url, "an '@' stands in its user, password or database");
 }
 
 TEST(ConninfoTest, APasswordThatBreaksTheUrlIsNotRepeated) {
   for (const char* url :
        {"postgres://me:geheim%zz@host/db", "postgres://me:geheim/x@host/db", "postgres://me:x/geheim@host/db",
         "postgres://me:geheim?x@host/db", "postgres://me:x?geheim@host/db",
-        "postgres://me:x?geheim=1@host/db", "postgres://me:geheim#x@host/db", "postgres://me:[geheim@host/db",
+        "postgres://me:p@geheim/w:rd@host/db", "postgres://me:p@geheim@host/db",
+        "postgres://me:5/geheim@host/db", "postgres://me:x?geheim=1@host/db",
+        "postgres://me:geheim#x@host/db", "postgres://me:[geheim@host/db",
         "postgres://host/db?password=geheim&port=none", "postgres://host/db?sslpassword=geheim&x=1"})
     EXPECT_EQ(refusal_of(url).message.find("geheim"), std::string::npos) << refusal_of(url).message;
 }

@@ -101,6 +101,20 @@ class Store(Postgres):
             self.assertIn(told, run.err)
             self.assertNotIn("sesame", run.err)
 
+    def test_a_password_that_breaks_the_url_is_told_how_to_be_written_and_not_shown(self):
+        for store, told in (("postgres://spool:p@sesame/w:rd@127.0.0.1:1/app", "'@' as %40"),
+                            ("host=127.0.0.1 user=spool password=sesame", "postgres://USER@HOST/DATABASE"),
+                            ("spool:sesame@127.0.0.1/app", "postgres://USER@HOST/DATABASE")):
+            for words in (["worker"], ["queues"], ["queues", "--json"], ["doctor"], ["doctor", "--json"]):
+                run = self.spool(*words, "--store", store, code=None)
+                self.assertNotEqual(run.code, 0)
+                self.assertIn(told, run.out + run.err)
+                self.assertNotIn("sesame", run.out + run.err)
+            self.assertNotIn("sesame", self.spool("migrate", "--store", store, code=2).err)
+        url = "postgres://spool:sesame@127.0.0.1:1/app"
+        for words in (["queues", url], [url], ["queues", "--stor=" + url]):
+            self.assertNotIn("sesame", self.spool(*words, code=2).err)
+
 
 class Enqueue(Postgres):
     def setUp(self):
