@@ -238,7 +238,8 @@ bool lay_grid(const Ladder& ladder, const FilmPlan& plan, const PlanOptions& opt
                   static_cast<double>(borders.size());
   } else {
     const auto first = static_cast<std::int64_t>(kFirstSeconds * static_cast<double>(clock.timescale));
-    planner.gops = gops_of(planner.pts, planner.gop_ticks, planner.gop_ticks >= first * 3 / 2 ? first : 0);
+    const bool splits = planner.gop_ticks >= first * 3 / 2 && planner.end > planner.gop_ticks;
+    planner.gops = gops_of(planner.pts, planner.gop_ticks, splits ? first : 0);
     planner.gops_per_segment =
         std::max(1, static_cast<int>(std::lround(ladder.segment_seconds / ladder.gop_seconds)));
   }

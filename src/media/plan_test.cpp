@@ -176,6 +176,11 @@ TEST(PlanFilm, TheFirstSegmentLastsASecondAndTheSecondEndsOnTheGrid) {
   }
 }
 
+TEST(PlanFilm, AFilmOfOneGopIsOneSegment) {
+  EXPECT_EQ(must_plan(constant({25, 1}, 50, 250)).segments, 1);
+  EXPECT_EQ(must_plan(constant({25, 1}, 51, 250)).segments, 2);
+}
+
 TEST(PlanFilm, AShortGopIsNotCutForTheFirstSegment) {
   Ladder ladder = web();
   for (const double seconds : {0.5, 1.0, 1.4}) {

@@ -4,6 +4,7 @@
 
 #include <random>
 #include <thread>
+#include <vector>
 
 namespace spool::postgres {
 namespace {
@@ -26,7 +27,7 @@ Pool::Lent Pool::take() {
   std::unique_lock lock(mutex_);
   for (;;) {
     while (!idle_.empty()) {
-      auto connection = std::move(idle_.back());
+      auto connection = std::move(idle_.back().connection);
       idle_.pop_back();
       if (!connection->stale()) return Lent(*this, std::move(connection), false);
       dead.push_back(std::move(connection));
@@ -50,16 +51,21 @@ Pool::Lent Pool::take() {
 // Where one connection was lost the idle ones are not trusted either: a host that has gone without a word
 // would let each of them wait for its time-out.
 void Pool::give_back(std::unique_ptr<Connection> connection) {
-  std::vector<std::unique_ptr<Connection>> dead;
+  std::vector<Idle> dead;  // closed without the lock
+  const auto now = BootClock::now();
   {
     const std::lock_guard lock(mutex_);
-    if (connection && connection->alive()) {
-      connection->discard_notifications();
-      idle_.push_back(std::move(connection));
-    } else {
+    const bool lost = !connection || !connection->alive();
+    while (!idle_.empty() && (lost || idle_.front().since + idle_time_ <= now)) {
+      dead.push_back(std::move(idle_.front()));
+      idle_.pop_front();
       --open_;
-      open_ -= static_cast<int>(idle_.size());
-      dead.swap(idle_);
+    }
+    if (lost) {
+      --open_;
+    } else {
+      connection->discard_notifications();
+      idle_.push_back({std::move(connection), now});
     }
   }
   given_back_.notify_one();

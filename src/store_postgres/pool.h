@@ -6,21 +6,24 @@
 #pragma once
 
 #include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
+#include "base/clock.h"
 #include "store_postgres/connection.h"
 
 namespace spool::postgres {
 
 class Pool {
  public:
-  // At most so many connections, made when they are needed. take() waits at most `patience` for one.
-  Pool(Conninfo conninfo, int most, Duration patience = std::chrono::seconds(30))
-      : conninfo_(std::move(conninfo)), most_(most), patience_(patience) {}
+  // At most so many connections, made when they are needed; what is idle for `idle` is closed when another
+  // one is given back. take() waits at most `patience` for one.
+  Pool(Conninfo conninfo, int most, Duration patience = std::chrono::seconds(30),
+       Duration idle = std::chrono::minutes(1))
+      : conninfo_(std::move(conninfo)), most_(most), patience_(patience), idle_time_(idle) {}
 
   // A connection, lent. Gives it back when it goes; a lost one is not used again.
   class Lent {
@@ -50,10 +53,14 @@ class Pool {
 
   const Conninfo conninfo_;
   const int most_;
-  const Duration patience_;
+  const Duration patience_, idle_time_;
   mutable std::mutex mutex_;
   std::condition_variable given_back_;
-  std::vector<std::unique_ptr<Connection>> idle_;  // the last one used is taken first
+  struct Idle {
+    std::unique_ptr<Connection> connection;
+    BootClock::time_point since;
+  };
+  std::deque<Idle> idle_;  // the last one used is taken first
   int open_ = 0;
 };
 

@@ -55,6 +55,19 @@ TEST_F(PoolTest, AConnectionIsUsedAgain) {
   EXPECT_EQ(pool.open(), 1);
 }
 
+TEST_F(PoolTest, WhatIsNotNeededAnyMoreIsClosed) {
+  for (const auto& [idle, left] : {std::pair(Duration(0), 1), std::pair(Duration(seconds(60)), 2)}) {
+    Pool pool(conninfo_, 4, seconds(30), idle);
+    {
+      const Pool::Lent first = pool.take();
+      const Pool::Lent second = pool.take();
+      EXPECT_EQ(pool.open(), 2);
+    }
+    EXPECT_EQ(pool.open(), left);
+    EXPECT_EQ(one(*pool.take()), 1);
+  }
+}
+
 TEST_F(PoolTest, ThereAreNeverMoreThanWereAskedFor) {
   Pool pool(conninfo_, 2, milliseconds(1));
   const Pool::Lent first = pool.take();
