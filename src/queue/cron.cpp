@@ -168,6 +168,19 @@ Time moment_of(const date::time_zone& zone, LocalMinute local) {
   return Time(local.time_since_epoch()) - info.first.offset;
 }
 
+// The next tick in the second pass of what exists twice, when the first has begun at `after`.
+std::optional<Time> in_second_pass(const Cron& cron, const date::time_zone& zone, Time after) {
+  const date::local_info info = zone.get_info(zone.to_local(after));
+  if (info.result != date::local_info::ambiguous) return std::nullopt;
+  const auto moment_in_it = std::max<Time>(after + minutes(1), info.second.begin);
+  const LocalMinute from(date::floor<minutes>(moment_in_it.time_since_epoch() + info.second.offset));
+  const auto local = first_local(cron, from);
+  if (!local ||
+      *local >= LocalMinute(date::floor<minutes>(info.first.end.time_since_epoch() + info.first.offset)))
+    return std::nullopt;
+  return Time(local->time_since_epoch() - info.second.offset);
+}
+
 }  // namespace
 
 Result<Cron> parse_cron(std::string_view text) {
@@ -204,13 +217,15 @@ Result<void> check_zone(const std::string& zone) {
 
 Result<Time> next_tick(const Cron& cron, const std::string& zone, Time after) {
   SPOOL_ASSIGN(const date::time_zone* where, zone_of(zone));
+  std::optional<Time> again;
+  if (cron.hours.all()) again = in_second_pass(cron, *where, after);
   // Of local times that go up, the moments never go down: the first one that is later is the next.
   LocalMinute from = date::floor<minutes>(where->to_local(after)) + minutes(1);
   for (;;) {
     const auto local = first_local(cron, from);
     if (!local) return fail(Code::kInvalidArgument, "cron: there is no such date in the next years");
     const Time moment = moment_of(*where, *local);
-    if (moment > after) return moment;
+    if (moment > after) return again ? std::min(*again, moment) : moment;
     from = *local + minutes(1);
   }
 }

@@ -6,9 +6,9 @@
 // 8-18/2; N/S is from N to the end. Or @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly.
 // When both days are given (neither begins with *), a date that fits either one is meant; else both must fit.
 //
-// A local time that does not exist, because clocks go forward, means the moment at which they did; one that
-// exists twice, because they go back, means the first. So each local time ticks once; times that mean the
-// same moment tick once together.
+// A local time that does not exist, because clocks go forward, means the moment at which they did; times that
+// mean the same moment tick once together. One that exists twice, because they go back, means the first, so
+// that each local time ticks once; but where every hour is meant (*), it means both: an interval goes on.
 #pragma once
 
 #include <bitset>
