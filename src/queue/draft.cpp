@@ -12,20 +12,25 @@ namespace spool {
 namespace {
 
 constexpr std::size_t kMostDetailBytes = 16 << 10;
+constexpr std::size_t kMostTextBytes = 8192;  // of what is free text: a name, an owner, a unique key
+constexpr std::size_t kMostTags = 10;         // they are the key of an index, which takes 2.7 kB
 constexpr Duration kLongest = std::chrono::hours(24 * 365 * 100);
 
-// What is wrong with a job, in words; empty: nothing.
+// What is wrong with a job, in words; empty: nothing. Jobs by SQL: check_new_job() of
+// store_postgres/migrations.
 std::string complaint(const NewJob& job) {
   if (!is_word(job.kind, 200))
     return "a job needs a kind (at most 200 bytes of UTF-8, no control characters)";
   if (!is_word(job.queue, 200))
     return "a job needs a queue (at most 200 bytes of UTF-8, no control characters)";
+  if (job.tags.size() > kMostTags) return fmt::format("tags: more than {}", kMostTags);
   for (const std::string& tag : job.tags)
     if (!is_word(tag, 200))
       return "a tag is empty, longer than 200 bytes, not UTF-8 or holds control characters";
-  if (!is_utf8_text(job.name)) return "name: not UTF-8, or a NUL is in it";
-  if (!is_utf8_text(job.owner)) return "owner: not UTF-8, or a NUL is in it";
-  if (!is_utf8_text(job.unique_key)) return "unique_key: not UTF-8, or a NUL is in it";
+  for (const auto& [what, text] : {std::pair("name", &job.name), std::pair("owner", &job.owner),
+                                   std::pair("unique_key", &job.unique_key)})
+    if (text->size() > kMostTextBytes || !is_utf8_text(*text))
+      return fmt::format("{}: longer than {} bytes, not UTF-8, or a NUL is in it", what, kMostTextBytes);
   if (!job.limit_key.empty() && !is_word(job.limit_key, 200))
     return "limit_key: longer than 200 bytes, not UTF-8 or with control characters";
   if (job.slots < 1) return fmt::format("slots: {} is less than 1", job.slots);
@@ -45,8 +50,10 @@ std::string complaint(const NewJob& job) {
 }  // namespace
 
 bool is_word(std::string_view text, std::size_t most) {
-  return !text.empty() && text.size() <= most && is_utf8_text(text) &&
-         std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  if (text.empty() || text.size() > most || !is_utf8_text(text)) return false;
+  for (; !text.empty(); text.remove_prefix(utf8_length(text)))
+    if (is_control(text)) return false;
+  return true;
 }
 
 Draft draft(const NewJob& job) {

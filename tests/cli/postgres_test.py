@@ -1,4 +1,5 @@
 """The same program on PostgreSQL: the fleet's store, and jobs from anybody's transaction (docs/enqueue_from_sql.md)."""
+import hashlib
 import json
 import os
 import re
@@ -150,10 +151,51 @@ class Enqueue(Postgres):
                                 ("'exec', '{}', '{\"id\": \"12\"}'", "uuid"),
                                 ("'exec', '{}', '{\"tags\": \"a\"}'", "tags: not of type array"),
                                 ("'exec', '{}', '{\"needs\": [\"01890a5d-ac96-774b-bcce-b302099a8057\"]}'", "does not exist"),
-                                ("'', '{}'", "kind: 1 to 200 characters"),
+                                ("'', '{}'", "kind: 1 to 200 bytes"),
+                                ("null, '{}'", "kind: 1 to 200 bytes"),
+                                ("U&'a\\009b', '{}'", "kind: 1 to 200 bytes"),
+                                ("'exec', null", "args: not an object"),
+                                ("'exec', '{}', null", "options: not an object"),
                                 ("'exec', jsonb_build_object('text', repeat('x', 1100000))", "the most is 1048576")):
             self.assertIn(told, self.refused(f"SELECT spool.enqueue({arguments})", self.shop))
         self.assertEqual(self.psql("SELECT count(*) FROM spool.job_status", self.shop), "0")
+
+    def test_values_of_options_are_checked_at_once(self):
+        text, neither = "without control characters", "is neither an id nor"
+        for option, value, told in (
+                ("needs", [1], neither), ("needs", [None], neither), ("needs", [{"jobb": "x"}], neither), ("needs", [{"job": 1}], neither),
+                ("needs", [{"job": "x", "optional": 1}], neither), ("needs", [{"job": "x", "more": 1}], neither), ("needs", [["x"]], neither),
+                ("needs", ["x"], 'needs: "x" is no id'),
+                ("tags", [None], "tags: each a text"), ("tags", [{"a": 2}], "tags: each a text"), ("tags", [["a"]], "tags: each a text"),
+                ("tags", [""], "tags: each a text"), ("tags", ["t" * 201], "tags: each a text"), ("tags", ["a\x1b"], "tags: each a text"),
+                ("tags", list("abcdefghijk"), "tags: more than 10"),
+                ("name", "n" * 8193, "at most 8192 bytes"), ("owner", "o" * 8193, "at most 8192 bytes"),
+                ("unique_key", "u" * 8193, "at most 8192 bytes"),
+                ("queue", "", text), ("queue", "q" * 201, text), ("queue", "a\x7fb", text),
+                ("limit_key", "l" * 201, text), ("limit_key", "a\rb", text),
+                ("labels", {"a": "l" * 1100000}, "the most is 1048576"),
+                ("delay", [1], "delay: not of type number or string"), ("timeout", True, "timeout: not of type number or string"),
+                ("deadline", {}, "deadline: not of type number or string"), ("delay", 1e300, "is no duration"),
+                ("delay", -1, "at most 100 years"), ("timeout", 0, "at most 100 years"), ("deadline", "200 years", "at most 100 years"),
+                ("run_at", "infinity", 'run_at: "infinity" is no moment'), ("run_at", "-infinity", "is no moment"),
+                ("run_at", "soon", 'run_at: "soon" is no moment'), ("run_at", "294000-01-01", "at most 100 years"),
+                ("slots", 1.5, "options: "), ("priority", 1001, "priority: "), ("most_attempts", 0, "most_attempts: "), ("weight", -1, "weight: ")):
+            options = json.dumps({option: value})
+            self.assertIn(told, self.refused(f"SELECT spool.enqueue('exec', '{{}}', '{options}')", self.shop), options[:100])
+        both = '{"run_at": "2027-01-31 18:00+01", "delay": 0}'
+        self.assertIn("run_at and delay: give one of them", self.refused(f"SELECT spool.enqueue('exec', '{{}}', '{both}')", self.shop))
+        self.assertIn("the id of the job is null", self.refused("SELECT spool.cancel(null)", self.shop))
+        self.assertEqual(self.psql("SELECT count(*) FROM spool.job_status", self.shop), "0")
+
+    def test_the_longest_and_the_empty_values_are_taken(self):
+        longest = {"name": "n" * 8192, "owner": "o" * 8192, "queue": "q" * 200, "unique_key": "u" * 8192, "limit_key": "l" * 200,
+                   "tags": [hashlib.shake_128(bytes([n])).hexdigest(100) for n in range(10)], "run_at": "2000-01-01"}
+        empty = {"name": "", "owner": "", "unique_key": "", "limit_key": "", "tags": [], "needs": [], "run_at": None, "delay": None}
+        one, other = (self.enqueue(f"'exec', '{{}}', '{json.dumps(options)}'") for options in (longest, empty))
+        third = self.enqueue(f"'exec', '{{}}', '{json.dumps(empty)}'")
+        self.assertEqual(len({one, other, third}), 3, "an empty unique key is none")
+        needs = json.dumps({"needs": [one, {"job": other, "optional": True}, {"job": third}]})
+        self.assertEqual(self.on_store("show", self.enqueue(f"'exec', '{{}}', '{needs}'"), "--json").json["state"], "waiting")
 
     def test_the_same_id_is_one_job_and_a_unique_key_is_held(self):
         id_option = "'{\"id\": \"01890a5d-ac96-774b-bcce-b302099a8057\"}'"

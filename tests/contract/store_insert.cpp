@@ -150,6 +150,15 @@ TEST_P(StoreContract, WhatCannotBeAJobIsRefusedInWords) {
       [](NewJob& j) { j.priority = 1001; },
       [](NewJob& j) { j.tags = {"with\nline"}; },
       [](NewJob& j) { j.tags = {""}; },
+      [](NewJob& j) { j.tags = {std::string(201, 't')}; },
+      [](NewJob& j) { j.tags = std::vector<std::string>(11, "t"); },
+      [](NewJob& j) { j.kind = "a\x7f"; },
+      [](NewJob& j) { j.kind = "a\u009b"; },
+      [](NewJob& j) { j.name = std::string(8193, 'n'); },
+      [](NewJob& j) { j.owner = std::string(8193, 'o'); },
+      [](NewJob& j) { j.unique_key = std::string(8193, 'u'); },
+      [](NewJob& j) { j.limit_key = std::string(201, 'l'); },
+      [](NewJob& j) { j.limit_key = "a\rb"; },
       [](NewJob& j) { j.most_attempts = 0; },
       [](NewJob& j) { j.delay = Duration(-1); },
       [](NewJob& j) { j.delay = Duration::max(); },
@@ -165,6 +174,16 @@ TEST_P(StoreContract, WhatCannotBeAJobIsRefusedInWords) {
     EXPECT_EQ(code_of(result), "invalid_argument") << "wrong " << i;
     EXPECT_FALSE(result.has_value() || result.error().message.empty());
   }
+}
+
+TEST_P(StoreContract, TheLongestTextsAreTaken) {
+  NewJob job = new_job(std::string(200, 'k'));
+  job.name = std::string(8192, 'n');
+  job.owner = std::string(8192, 'o');
+  job.unique_key = std::string(8192, 'u');
+  job.limit_key = std::string(200, 'l');
+  for (int i = 0; i < 10; ++i) job.tags.push_back(fmt::format("{:t<198}\u00e4", i));
+  EXPECT_EQ(insert_code(job), "ok");
 }
 
 TEST_P(StoreContract, ArgsLargerThanAMebibyteAreRefused) {

@@ -1,28 +1,70 @@
 -- For everybody's own transactions: spool.enqueue(), spool.cancel() and the view spool.job_status. A role that
 -- spool.allow() was called for has rights to these alone. docs/enqueue_from_sql.md.
 
--- A duration in an option: a number of seconds, or what PostgreSQL takes for an interval. Null: there is none.
+-- As is_word() of queue/draft.cpp. Null: null.
+CREATE FUNCTION spool.is_word(word text, most integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+$$ SELECT word <> '' AND octet_length(word) <= most AND word !~ '[\u0001-\u001f\u007f-\u009f]' $$;
+
+-- A duration in an option: a number of seconds, or what PostgreSQL takes for an interval.
 CREATE FUNCTION spool.option_duration(options jsonb, key text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   value jsonb := options -> key;
 BEGIN
-  IF value IS NULL OR value = 'null' THEN RETURN NULL; END IF;
   IF jsonb_typeof(value) = 'number' THEN RETURN ((value #>> '{}')::numeric * 1000000)::bigint; END IF;
   RETURN (extract(epoch FROM (value #>> '{}')::interval) * 1000000)::bigint;
-EXCEPTION WHEN data_exception THEN
+EXCEPTION WHEN data_exception OR feature_not_supported THEN
   PERFORM spool.refuse('SP001', key || ': ' || value || ' is no duration: give seconds, or an interval such as ''5 minutes''');
+END $$;
+
+-- How long until the moment in `run_at`.
+CREATE FUNCTION spool.option_run_at(options jsonb, now bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN greatest((extract(epoch FROM (options ->> 'run_at')::timestamptz) * 1000000)::bigint - now, 0);
+EXCEPTION WHEN data_exception OR feature_not_supported THEN  -- the latter: infinity
+  PERFORM spool.refuse('SP001', 'run_at: ' || (options -> 'run_at')::text || ' is no moment: give one such as ''2027-01-31 18:00+01''');
+END $$;
+
+-- [{"job", "ignore_failure"}] of the option's ids and {"job", "optional"}.
+CREATE FUNCTION spool.option_needs(options jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  needs jsonb := '[]';
+  need jsonb;
+BEGIN
+  FOR need IN SELECT jsonb_array_elements(options -> 'needs') LOOP
+    IF jsonb_typeof(need) = 'string' THEN need := jsonb_build_object('job', need); END IF;
+    IF jsonb_typeof(need) <> 'object' OR jsonb_typeof(need -> 'job') IS DISTINCT FROM 'string'
+       OR jsonb_typeof(need -> 'optional') <> 'boolean' OR need - ARRAY['job', 'optional'] <> '{}' THEN
+      PERFORM spool.refuse('SP001', 'needs: ' || need::text || ' is neither an id nor {"job": id, "optional": true}');
+    END IF;
+    needs := needs || jsonb_build_object('job', (need ->> 'job')::uuid, 'ignore_failure', coalesce(need -> 'optional', 'false'));
+  END LOOP;
+  RETURN needs;
+EXCEPTION WHEN invalid_text_representation THEN
+  PERFORM spool.refuse('SP001', 'needs: ' || (need -> 'job')::text || ' is no id of a job');
+END $$;
+
+CREATE FUNCTION spool.check_tags(tags jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  tag jsonb;
+BEGIN
+  IF jsonb_array_length(tags) > 10 THEN PERFORM spool.refuse('SP001', 'tags: more than 10'); END IF;
+  FOR tag IN SELECT jsonb_array_elements(tags) LOOP
+    IF jsonb_typeof(tag) <> 'string' OR NOT spool.is_word(tag #>> '{}', 200) THEN
+      PERFORM spool.refuse('SP001', 'tags: each a text of 1 to 200 bytes without control characters');
+    END IF;
+  END LOOP;
 END $$;
 
 CREATE FUNCTION spool.check_options(kind text, args jsonb, options jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   types CONSTANT jsonb := '{"id": "string", "name": "string", "owner": "string", "queue": "string", "priority": "number",
-    "slots": "number", "tags": "array", "delay": "any", "run_at": "string", "held": "boolean", "parent": "string",
-    "needs": "array", "most_attempts": "number", "timeout": "any", "deadline": "any", "unique_key": "string", "limit_key": "string",
-    "weight": "number", "optional": "boolean", "labels": "object"}';
+    "slots": "number", "tags": "array", "delay": "number or string", "run_at": "string", "held": "boolean", "parent": "string",
+    "needs": "array", "most_attempts": "number", "timeout": "number or string", "deadline": "number or string",
+    "unique_key": "string", "limit_key": "string", "weight": "number", "optional": "boolean", "labels": "object"}';
   option record;
 BEGIN
-  IF kind IS NULL OR kind !~ '^[^[:cntrl:]]{1,200}$' THEN
-    PERFORM spool.refuse('SP001', 'kind: 1 to 200 characters, none of them a control character');
+  IF spool.is_word(kind, 200) IS NOT TRUE THEN
+    PERFORM spool.refuse('SP001', 'kind: 1 to 200 bytes, without control characters');
   END IF;
   IF args IS NULL OR jsonb_typeof(args) <> 'object' THEN PERFORM spool.refuse('SP001', 'args: not an object'); END IF;
   IF octet_length(args::text) > 1048576 THEN
@@ -36,10 +78,35 @@ BEGIN
       PERFORM spool.refuse('SP001', 'options: there is no ''' || option.key || '''; known are '
         || (SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(types) k));
     END IF;
-    IF option.type <> 'null' AND types ->> option.key NOT IN ('any', option.type) THEN
+    IF option.type <> 'null' AND option.type <> ALL (string_to_array(types ->> option.key, ' or ')) THEN
       PERFORM spool.refuse('SP001', option.key || ': not of type ' || (types ->> option.key));
     END IF;
   END LOOP;
+END $$;
+
+-- What the types do not say, as complaint() of queue/draft.cpp has it. Null: there is none.
+CREATE FUNCTION spool.check_new_job(j spool.new_job) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT spool.is_word(j.queue, 200) THEN
+    PERFORM spool.refuse('SP001', 'queue: 1 to 200 bytes, without control characters');
+  END IF;
+  IF NOT spool.is_word(j.limit_key, 200) THEN
+    PERFORM spool.refuse('SP001', 'limit_key: at most 200 bytes, without control characters');
+  END IF;
+  IF octet_length(j.name) > 8192 OR octet_length(j.owner) > 8192 OR octet_length(j.unique_key) > 8192 THEN
+    PERFORM spool.refuse('SP001', 'name, owner, unique_key: at most 8192 bytes');
+  END IF;
+  IF octet_length(j.labels) > 1048576 THEN
+    PERFORM spool.refuse('SP004', 'labels of ' || octet_length(j.labels) || ' bytes: the most is 1048576');
+  END IF;
+  IF j.slots < 1 THEN PERFORM spool.refuse('SP001', 'slots: less than 1'); END IF;
+  IF j.priority NOT BETWEEN -1000 AND 1000 THEN PERFORM spool.refuse('SP001', 'priority: not within -1000 and 1000'); END IF;
+  IF j.most_attempts < 1 THEN PERFORM spool.refuse('SP001', 'most_attempts: less than 1'); END IF;
+  IF j.weight < 0 THEN PERFORM spool.refuse('SP001', 'weight: less than 0'); END IF;
+  IF j.delay NOT BETWEEN 0 AND 3153600000000000 OR j.timeout NOT BETWEEN 1 AND 3153600000000000
+     OR j.deadline NOT BETWEEN 1 AND 3153600000000000 THEN
+    PERFORM spool.refuse('SP001', 'delay, timeout, deadline: longer than nothing, and at most 100 years');
+  END IF;
 END $$;
 
 -- Makes a job in the caller's transaction; workers see it when that commits. The same id with the same job, and the
@@ -53,42 +120,28 @@ DECLARE
 BEGIN
   PERFORM spool.check_options(kind, args, options);
   options := jsonb_strip_nulls(options);
+  IF options ? 'tags' THEN PERFORM spool.check_tags(options -> 'tags'); END IF;
+  IF options ?& ARRAY['run_at', 'delay'] THEN PERFORM spool.refuse('SP001', 'run_at and delay: give one of them'); END IF;
   BEGIN
     j := jsonb_populate_record(NULL::spool.new_job, jsonb_build_object(
         'name', '', 'owner', '', 'queue', 'default', 'slots', 1, 'tags', '[]'::jsonb, 'priority', 0, 'most_attempts', 3,
         'weight', 1, 'optional', false, 'held', false) || (options - ARRAY['delay', 'timeout', 'deadline', 'labels', 'needs', 'run_at']));
-    j.needs := coalesce((SELECT jsonb_agg(CASE jsonb_typeof(n) WHEN 'string'
-        THEN jsonb_build_object('job', n, 'ignore_failure', false)
-        ELSE jsonb_build_object('job', (n ->> 'job')::uuid, 'ignore_failure', coalesce((n ->> 'optional')::boolean, false)) END)
-      FROM jsonb_array_elements(options -> 'needs') n), '[]');
-    IF options ? 'run_at' THEN
-      j.delay := greatest((extract(epoch FROM (options ->> 'run_at')::timestamptz) * 1000000)::bigint - now, 0);
-    END IF;
   EXCEPTION WHEN data_exception THEN
     PERFORM spool.refuse('SP001', 'options: ' || SQLERRM);
   END;
   j.kind := kind;
   j.args := args::text;
   j.labels := nullif(coalesce((options -> 'labels')::text, '{}'), '{}');
-  j.delay := coalesce(j.delay, spool.option_duration(options, 'delay'), 0);
-  j.timeout := spool.option_duration(options, 'timeout');
-  j.deadline := spool.option_duration(options, 'deadline');
+  j.needs := CASE WHEN options ? 'needs' THEN spool.option_needs(options) ELSE '[]' END;
+  j.unique_key := nullif(j.unique_key, '');
+  j.limit_key := nullif(j.limit_key, '');
+  j.delay := CASE WHEN options ? 'run_at' THEN spool.option_run_at(options, now)
+                  WHEN options ? 'delay' THEN spool.option_duration(options, 'delay') ELSE 0 END;
+  j.timeout := CASE WHEN options ? 'timeout' THEN spool.option_duration(options, 'timeout') END;
+  j.deadline := CASE WHEN options ? 'deadline' THEN spool.option_duration(options, 'deadline') END;
   j.made_id := gen_random_uuid();
   j.unchecked := true;
-  IF j.slots < 1 THEN PERFORM spool.refuse('SP001', 'slots: less than 1'); END IF;
-  IF j.priority NOT BETWEEN -1000 AND 1000 THEN PERFORM spool.refuse('SP001', 'priority: not within -1000 and 1000'); END IF;
-  IF j.most_attempts < 1 THEN PERFORM spool.refuse('SP001', 'most_attempts: less than 1'); END IF;
-  IF j.weight < 0 THEN PERFORM spool.refuse('SP001', 'weight: less than 0'); END IF;
-  IF j.queue !~ '^[^[:cntrl:]]{1,200}$' THEN
-    PERFORM spool.refuse('SP001', 'queue: 1 to 200 characters, none of them a control character');
-  END IF;
-  IF j.limit_key !~ '^[^[:cntrl:]]{1,200}$' THEN
-    PERFORM spool.refuse('SP001', 'limit_key: 1 to 200 characters, none of them a control character');
-  END IF;
-  IF j.delay NOT BETWEEN 0 AND 3153600000000000 OR j.timeout NOT BETWEEN 1 AND 3153600000000000
-     OR j.deadline NOT BETWEEN 1 AND 3153600000000000 THEN
-    PERFORM spool.refuse('SP001', 'delay, timeout, deadline: longer than nothing, and at most 100 years');
-  END IF;
+  PERFORM spool.check_new_job(j);
 
   SELECT * INTO one FROM spool.insert_one(j, NULL, now);
   IF (one.added).code IS NOT NULL THEN
@@ -104,6 +157,7 @@ END $$;
 CREATE FUNCTION spool.cancel(id uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  IF cancel.id IS NULL THEN PERFORM spool.refuse('SP001', 'the id of the job is null'); END IF;
   PERFORM spool.cancel_tree(cancel.id, spool.clock(0));
   PERFORM spool.hint(spool.woken());
 END $$;
