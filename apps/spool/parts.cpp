@@ -92,7 +92,11 @@ bool is_postgres(std::string_view store) {
 
 Result<std::unique_ptr<Store>> open_store(const Config& config, Open how) {
   constexpr std::string_view kSqlite = "sqlite:";
-  if (is_postgres(config.store)) return open_postgres_store(config.store);
+  if (is_postgres(config.store)) {
+    PostgresOptions options;
+    options.make_schema = how == Open::kMake;
+    return open_postgres_store(config.store, options);
+  }
   if (std::string_view(config.store).starts_with(kSqlite))
     return open_sqlite(config.store.substr(kSqlite.size()), how);
   return fail(Code::kUnsupported,

@@ -387,7 +387,10 @@ Result<std::unique_ptr<Store>> open_postgres_store(std::string_view url, Postgre
   return guarded([&]() -> std::unique_ptr<Store> {
     const Conninfo conninfo(url);
     Connection db(conninfo);
-    make_schema_if_missing(db);
+    if (options.make_schema)
+      make_schema_if_missing(db);
+    else
+      check_schema(db);
     return std::make_unique<PostgresStore>(conninfo, options);
   });
 }

@@ -14,12 +14,13 @@
 namespace spool {
 
 struct PostgresOptions {
-  int connections = 4;  // at most, beside the one that listens
+  int connections = 4;      // at most, beside the one that listens
+  bool make_schema = true;  // where there is none; false: that is kNotFound
 };
 
-// `url`: postgres://user:password@host:port/database. A database without the schema `spool` gets it; an older
-// schema has to be migrated by migrate_postgres(). Errors: kInvalidArgument (the URL), kUnavailable (not
-// reached, or full), kPermissionDenied, kNotFound (no such database), kUnsupported (a newer or older schema,
+// `url`: postgres://user:password@host:port/database. An older schema has to be migrated by
+// migrate_postgres(). Errors: kInvalidArgument (the URL), kUnavailable (not reached, or full),
+// kPermissionDenied, kNotFound (no such database, or no schema in it), kUnsupported (a newer or older schema,
 // no UTF-8, no TLS).
 [[nodiscard]] Result<std::unique_ptr<Store>> open_postgres_store(std::string_view url,
                                                                  PostgresOptions options = {});

@@ -129,8 +129,12 @@ void check_schema(Connection& db, std::span<const Migration> known) {
   const auto newest = static_cast<int>(known.size());
   const std::optional<int> version = schema_version(db);
   if (!version)
-    refuse(Code::kUnsupported,
-           fmt::format("{}: it has no schema of spool: {}", db.conninfo().shown, how_to_migrate(db)));
+    refuse(
+        Code::kNotFound,
+        fmt::format(
+            "{}: there is no spool schema in this database: is its name right? `spool migrate` or a worker "
+            "makes it",
+            db.conninfo().shown));
   if (*version > newest) refuse_newer(db, *version, newest);
   if (*version < newest)
     refuse(Code::kUnsupported, fmt::format("{}: its schema is version {}, this program needs version {}: {}",

@@ -26,7 +26,8 @@ struct Migration {
 // at a table. Throws StoreError: kUnsupported for a newer schema, kPermissionDenied.
 void migrate(Connection& db, std::span<const Migration> known = migrations());
 
-// Throws kUnsupported, in words, unless the schema is the one that this program knows.
+// Throws in words unless the schema is the one that this program knows: kUnsupported, or kNotFound where
+// there is none.
 void check_schema(Connection& db, std::span<const Migration> known = migrations());
 
 // What a store does as it opens: a database without the schema gets it, any other is checked.

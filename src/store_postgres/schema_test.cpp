@@ -63,9 +63,11 @@ TEST_F(SchemaTest, OneOfManyThatStartAtOnceMakesIt) {
 
 TEST_F(SchemaTest, ADatabaseWithoutTheSchemaIsTold) {
   const Error error = failure_of([&] { check_schema(db_); });
-  EXPECT_EQ(error.code, Code::kUnsupported);
-  expect_words(error, "no schema of spool");
-  expect_words(error, "run: spool migrate --store postgres://spool@");
+  EXPECT_EQ(error.code, Code::kNotFound);
+  expect_words(error, database_.url());
+  expect_words(error,
+               "there is no spool schema in this database: is its name right? `spool migrate` or a worker");
+  EXPECT_EQ(schema_version(db_), std::nullopt);
 }
 
 TEST_F(SchemaTest, AnOlderSchemaAsksForMigrate) {

@@ -88,6 +88,22 @@ class Store(Postgres):
             self.assertGreater(self.on_store("migrate", "--json").json["schema"], 0)
         self.assertIn("only a PostgreSQL store", self.spool("migrate", "--store", "sqlite:x.db", code=2).err)
 
+    def test_who_looks_at_an_empty_database_is_told_and_leaves_it_empty(self):
+        job = "01890a5d-ac96-774b-bcce-b302099a8057"
+        for words in (["workers"], ["queues"], ["stats"], ["jobs"], ["show", job], ["watch", job], ["cancel", job], ["prune", "--keep", "1"],
+                      ["schedule", "list"], ["limit", "list"], ["worker", "--drain", "all"]):
+            self.assertIn("there is no spool schema in this database", self.on_store(*words, code=2).err, words)
+        doctor = self.on_store("doctor", code=None)
+        self.assertNotEqual(doctor.code, 0)
+        self.assertIn("there is no spool schema in this database", doctor.out)
+        self.assertEqual(self.psql("SELECT count(*) FROM pg_namespace WHERE nspname = 'spool'", self.url), "0")
+
+    def test_a_worker_and_a_submit_make_the_schema(self):
+        for command in (["submit", "exec", "command=count"], ["worker", "--until-idle", "--slots", "1"]):
+            self.on_store(*command)
+            self.on_store("jobs")
+            self.psql("DROP SCHEMA spool CASCADE", self.url)
+
     def test_a_newer_schema_is_refused_in_words(self):
         self.on_store("migrate")
         self.psql("INSERT INTO spool.schema_version (version, file) VALUES (999, 'later')", self.url)
