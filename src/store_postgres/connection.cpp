@@ -102,6 +102,8 @@ constexpr Trouble kTroubles[] = {
      "switch TLS on at the server, or leave out sslmode in the URL"},
     {"", "no password supplied", Code::kPermissionDenied, "put it into the URL, PGPASSWORD or ~/.pgpass"},
     {"", "certificate", Code::kPermissionDenied, "see sslrootcert, sslcert and sslkey in libpq's manual"},
+    {"", "definition of service", Code::kInvalidArgument,
+     "correct the service in the URL or PGSERVICE, or write it into ~/.pg_service.conf"},
     {"", "invalid ", Code::kInvalidArgument, "correct the URL"},
     {"", "read-only", Code::kUnavailable, "it is a standby: name the primary, or all hosts, in the URL"},
     {"", "", Code::kUnavailable, "is the server running there, and does it listen on this address?"},

@@ -156,6 +156,12 @@ TEST_F(ConnectionTest, TlsIsUsedWhereItIs) {
             Code::kPermissionDenied);
 }
 
+TEST_F(ConnectionTest, AServiceThatNobodyDefinedIsAWrongUrl) {
+  const Error error = connect_failure("postgres:///?service=nosuch").error;
+  EXPECT_EQ(error.code, Code::kInvalidArgument);
+  EXPECT_NE(error.message.find("correct the service in the URL"), std::string::npos) << error.message;
+}
+
 TEST_F(ConnectionTest, AWrongParameterOfLibpqIsAWrongUrl) {
   EXPECT_EQ(connect_failure(PostgresServer::shared().url() + "?sslmode=perhaps").error.code,
             Code::kInvalidArgument);

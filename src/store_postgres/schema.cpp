@@ -17,9 +17,11 @@ constexpr std::int64_t kOurLock = 0x53504f4c;  // "SPOL"
 // Whoever waits for an exclusive lock at a table holds up all that come behind it.
 constexpr const char* kLockTimeout = "SET LOCAL lock_timeout = '2s'";
 constexpr const char* kSchema = R"(
-SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid),
-       EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid AND relname = 'schema_version')
-FROM pg_catalog.pg_namespace n WHERE nspname = 'spool')";
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid), v.oid IS NOT NULL,
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(v.oid, 'SELECT')
+FROM pg_catalog.pg_namespace n
+  LEFT JOIN pg_catalog.pg_class v ON v.relnamespace = n.oid AND v.relname = 'schema_version'
+WHERE nspname = 'spool')";
 constexpr const char* kVersion = "SELECT coalesce(max(version), 0) FROM spool.schema_version";
 constexpr const char* kMayCreate = R"(
 SELECT coalesce((SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') FROM pg_catalog.pg_namespace
@@ -107,6 +109,13 @@ std::optional<int> schema_version(Connection& db) {
            fmt::format("{}: its schema spool belongs to another program: use another database",
                        db.conninfo().shown));
   }
+  if (!schema.boolean(2))
+    refuse(
+        Code::kPermissionDenied,
+        fmt::format(
+            "{}: this role may not use the schema spool: connect as its owner; roles of spool.allow() make "
+            "jobs by SQL alone",
+            db.conninfo().shown));
   Rows version = db.query(kVersion);
   return version.next() ? version.i32(0) : 0;
 }

@@ -156,9 +156,13 @@ TEST_F(RoleTest, ASchemaThatAnOperatorMadeForTheRoleIsFilled) {
 TEST_F(RoleTest, ASchemaThatTheRoleMayNotUseIsSaid) {
   migrate(db_, kBoth);
   Connection db = as_role();
-  const Error error = failure_of([&] { check_schema(db, kBoth); });
-  EXPECT_EQ(error.code, Code::kPermissionDenied);
-  expect_words(error, "grant this role the rights");
+  for (const std::string& granted : {std::string("SELECT 1"), "GRANT USAGE ON SCHEMA spool TO " + role_}) {
+    db_.script(granted);
+    const Error error = failure_of([&] { check_schema(db, kBoth); });
+    EXPECT_EQ(error.code, Code::kPermissionDenied);
+    expect_words(error, "postgres://" + role_ + ":***@");
+    expect_words(error, "this role may not use the schema spool: connect as its owner");
+  }
 }
 
 TEST_F(SchemaTest, ItIsMadeThroughPgBouncerToo) {
