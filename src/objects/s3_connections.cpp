@@ -201,6 +201,11 @@ Error error_of(CURLcode code, const char* detail, const std::string& endpoint) {
               "{} shows a certificate that is not trusted here: {}; let AWS_CA_BUNDLE name the file of its "
               "authority",
               endpoint, what)};
+    case CURLE_SSL_CONNECT_ERROR:
+      return {
+          Code::kUnavailable,
+          fmt::format("the connection to {} broke: {}; a service without TLS has an endpoint with http://",
+                      endpoint, what)};
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
       return {Code::kInvalidArgument, fmt::format("{} is no endpoint: {}", endpoint, what)};

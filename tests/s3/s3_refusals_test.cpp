@@ -100,7 +100,9 @@ TEST(S3Refusals, AnEndpointWithoutTls) {
   S3Config config = bucket_config();
   config.patience.tries = 2;
   config.endpoint.replace(0, 4, "https");
-  expect_says(refusal_of(config), Code::kUnavailable, "the connection to https://127.0.0.1:");
+  const Error error = refusal_of(config);
+  expect_says(error, Code::kUnavailable, "the connection to https://127.0.0.1:");
+  expect_says(error, Code::kUnavailable, "a service without TLS has an endpoint with http://");
 }
 
 TEST(S3Refusals, ACertificateOfNobody) {
