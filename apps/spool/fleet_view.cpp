@@ -70,7 +70,9 @@ std::string render_rows(std::span<const Row> rows) {
 
 std::string limit_text(const Limit& limit) {
   std::string text;
-  if (limit.concurrency) text = fmt::format("{} at once", *limit.concurrency);
+  if (limit.concurrency)
+    text =
+        *limit.concurrency == 0 ? "0 at once: nothing starts" : fmt::format("{} at once", *limit.concurrency);
   if (!limit.rate) return text;
   const Rate& rate = *limit.rate;
   text += fmt::format("{}{} in {}", text.empty() ? "" : ", ", rate.count, short_duration(rate.period));
@@ -109,7 +111,7 @@ Result<Rate> parse_rate(const std::string& text) {
 std::string render_queues(std::span<const QueueCounts> queues, const LimitBook& limits, Time now) {
   if (queues.empty()) return {};
   std::vector<Row> rows = {{"QUEUE", "AVAILABLE", "RUNNING", "WAITING", "LIMITED", "SCHEDULED", "HELD",
-                            "FAILED", "OLDEST", "LIMIT"}};
+                            "FAILED", "OLDEST", "LIMIT", "PAUSED"}};
   for (const QueueCounts& queue : queues) {
     const Limit* limit = limits.find(LimitScope::kQueue, queue.queue);
     const auto count = [&](State state) { return std::to_string(count_of(queue, state)); };
@@ -117,7 +119,7 @@ std::string render_queues(std::span<const QueueCounts> queues, const LimitBook& 
                     std::to_string(count_of(queue, State::kWaiting) - queue.limited),
                     std::to_string(queue.limited), count(State::kScheduled), count(State::kCreated),
                     count(State::kFailed), queue.oldest_ready ? age(now, *queue.oldest_ready) : "-",
-                    (limit != nullptr ? limit_text(*limit) : "-") + (queue.paused ? "  paused" : "")});
+                    limit != nullptr ? limit_text(*limit) : "-", queue.paused ? "yes" : "-"});
   }
   return render_rows(rows);
 }

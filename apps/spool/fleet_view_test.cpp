@@ -43,8 +43,8 @@ TEST(FleetView, QueuesTellTheirCountsTheirAgeAndTheirLimit) {
   const LimitBook limits({{LimitScope::kQueue, "n*", 4, {}}});
   EXPECT_EQ(
       render_queues(a_fleet().queues, limits, kNow),
-      "QUEUE  AVAILABLE  RUNNING  WAITING  LIMITED  SCHEDULED  HELD  FAILED  OLDEST  LIMIT\n"
-      "night  3          0        3        2        0          0     0       1m 30s  4 at once  paused\n");
+      "QUEUE  AVAILABLE  RUNNING  WAITING  LIMITED  SCHEDULED  HELD  FAILED  OLDEST  LIMIT      PAUSED\n"
+      "night  3          0        3        2        0          0     0       1m 30s  4 at once  yes\n");
   EXPECT_EQ(render_queues({}, limits, kNow), "");
 }
 
@@ -59,6 +59,7 @@ TEST(FleetView, WorkersHaveALineForEachJob) {
 TEST(FleetView, ALimitIsWrittenInWords) {
   Limit limit{LimitScope::kKey, "a", 4, Rate{10, minutes(1), 1}};
   EXPECT_EQ(limit_text(limit), "4 at once, 10 in 1m 00s");
+  EXPECT_EQ(limit_text({LimitScope::kQueue, "night", 0, {}}), "0 at once: nothing starts");
   limit.concurrency.reset();
   limit.rate->burst = 3;
   EXPECT_EQ(limit_text(limit), "10 in 1m 00s (burst 3)");

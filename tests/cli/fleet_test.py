@@ -49,7 +49,7 @@ class Queues(Fleet):
         self.assertEqual(self.spool("queues", "pause", "night").out, "paused night\n")
         self.assertEqual(self.spool("queues", "pause", "night", "--json").json, {"queue": "night", "paused": True})
         self.assertTrue(self.counts("night")["paused"])
-        self.assertIn("paused", self.spool("queues").out)
+        self.assertRegex(self.spool("queues").out, "PAUSED\n(.*\n)*night .* yes\n")
         self.drain()
         self.assertEqual(self.state(job), "available")
         self.assertEqual(self.spool("queues", "resume", "night").out, "resumed night\n")
