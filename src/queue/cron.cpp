@@ -60,7 +60,7 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
 Result<int> number(const Field& field, std::string_view text) {
   if (text.size() == 3 && !field.words.empty())
     for (std::size_t i = 0; i < field.words.size(); i += 3)
-      if (field.words.substr(i, 3) == text) return field.least + static_cast<int>(i / 3);
+      if (field.words.substr(i, 3) == lower(text)) return field.least + static_cast<int>(i / 3);
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || text.starts_with('-'))
@@ -184,9 +184,9 @@ std::optional<Time> in_second_pass(const Cron& cron, const date::time_zone& zone
 }  // namespace
 
 Result<Cron> parse_cron(std::string_view text) {
-  std::string expression = lower(text);
+  std::string_view expression = text;
   for (const auto& [nickname, meaning] : kNicknames)
-    if (expression == nickname) expression = meaning;
+    if (lower(text) == nickname) expression = meaning;
   std::vector<std::string_view> fields = split(expression, " \t");
   std::erase(fields, "");
   if (expression.starts_with('@'))

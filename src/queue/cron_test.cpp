@@ -204,6 +204,7 @@ TEST(Cron, WhatIsWrongIsNamed) {
   EXPECT_NE(complaint("* * 0 * *").find("day of the month: "), std::string::npos);
   EXPECT_NE(complaint("* * * 13 *").find("month: "), std::string::npos);
   EXPECT_NE(complaint("* * * foo *").find("\"foo\" is no number and no name"), std::string::npos);
+  EXPECT_NE(complaint("* * L * *").find("\"L\" is no number"), std::string::npos);
   EXPECT_NE(complaint("* * * * 8").find("day of the week: "), std::string::npos);
   EXPECT_NE(complaint("10-5 * * * *").find("goes backwards"), std::string::npos);
   EXPECT_NE(complaint("*/0 * * * *").find("is not within 1 and 59"), std::string::npos);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "queue/draft.h"
+
 namespace spool {
 namespace {
 
@@ -22,8 +24,7 @@ std::string_view beginning(const Limit& limit) {
 }  // namespace
 
 std::string complaint(const Limit& limit) {
-  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20; };
-  if (limit.name.empty() || limit.name.size() > 200 || std::ranges::any_of(limit.name, is_control))
+  if (!is_word(limit.name, 200))
     return "a limit is for a queue or a key (at most 200 bytes, no control characters)";
   if (!limit.concurrency && !limit.rate) return "a limit limits how many run at once, or how many start";
   if (limit.concurrency && *limit.concurrency < 0)
