@@ -247,6 +247,9 @@ class Loader {
     const Json queues = values_.value("retention", Json::object());
     for (const auto& [queue, entry] : queues.items()) {
       const std::string place = "/retention/" + queue;
+      if (queue.empty())
+        return fail(Code::kInvalidArgument, fmt::format("{}: of which queue? [retention.\"*\"] is for all",
+                                                        file_.place("/retention")));
       RetentionConfig retention;
       SPOOL_ASSIGN(retention.older_than, duration_of(entry, "older_than", place));
       if (entry.contains("keep")) retention.keep = entry["keep"].get<std::int64_t>();

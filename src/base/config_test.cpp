@@ -133,6 +133,8 @@ TEST_F(ConfigTest, RetentionIsOfAQueueByAgeOrNumber) {
   EXPECT_TRUE(config.retention.at("night").with_outputs);
   file("[retention.night]\nwith_outputs = true\n");
   EXPECT_TRUE(wrong().ends_with("what goes? Say older_than = \"30d\", keep = 1000, or both")) << wrong();
+  file("[retention.'']\nkeep = 10\n");
+  EXPECT_TRUE(wrong().ends_with("of which queue? [retention.\"*\"] is for all")) << wrong();
   file("[retention.night]\nolder_than = '30'\n");
   EXPECT_TRUE(wrong().starts_with("spool.toml:2:14: \"30\" is not a duration")) << wrong();
   file("[retention.night]\nkeep = -1\n");
