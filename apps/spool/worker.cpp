@@ -43,7 +43,10 @@ EngineOptions engine_options(const Config& config) {
   out.worker.tags = config.tags;
   out.worker.version = SPOOL_VERSION;
   // There the store tells of new jobs, and polling is for what was not heard.
-  if (is_postgres(config.store)) out.worker.poll = std::chrono::seconds(5);
+  if (is_postgres(config.store)) {
+    out.worker.poll = std::chrono::seconds(5);
+    out.worker.housekeeping = std::chrono::seconds(15);  // each worker; a claim looks at what is due, too
+  }
   out.process.unsafe_no_sandbox = config.unsafe_no_sandbox;
   out.process.spare_children = out.worker.slots;
   for (const auto& [queue, rules] : config.retention)

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct WorkerOptions {
   std::vector<std::string> tags;
   Duration lease = std::chrono::seconds(30);
   Duration poll = std::chrono::seconds(1);
+  std::optional<Duration> housekeeping;       // between rescues, and between sweeps; as poll
   Duration grace = std::chrono::seconds(10);  // between asking an attempt to stop and killing it
   bool waits_for_space = true;                // when the store is full; else run() returns kStorageFull
   Duration report = std::chrono::seconds(1);  // progress of a job goes to the store at most that often

@@ -13,7 +13,8 @@ using std::chrono::seconds;
 
 namespace {
 constexpr Duration kSweepAgain = seconds(30);  // after what could not be removed
-}
+constexpr Duration kListen = seconds(60);      // the loop polls by itself
+}  // namespace
 
 Fate fate_of(const Error& error) {
   switch (error.code) {
@@ -88,7 +89,7 @@ void Worker::State::rescue(StoreTrouble& rescuing, BootClock::time_point& next) 
   const auto rescued = store.rescue(kMostRescued);
   const bool more = rescued && *rescued >= kMostRescued;
   next = BootClock::now();
-  if (!more) next += options.poll;
+  if (!more) next += options.housekeeping.value_or(options.poll);
   if (!rescued) {
     next += rescuing.failed(rescued.error());
     return;
@@ -185,6 +186,7 @@ void Worker::State::sweep() {
     const std::lock_guard lock(lease_mutex);
     return threads_end;
   };
+  const Duration rest = options.housekeeping.value_or(options.poll);
   Error last;
   for (;;) {
     const auto swept = options.sweep(store, ends);
@@ -192,7 +194,7 @@ void Worker::State::sweep() {
     if (!swept && left != last) spdlog::warn("objects of removed jobs are still there: {}", left.message);
     last = left;
     std::unique_lock lock(lease_mutex);
-    if (wake_sweeper.wait_for(lock, swept ? options.poll : kSweepAgain, [&] { return threads_end; })) return;
+    if (wake_sweeper.wait_for(lock, swept ? rest : kSweepAgain, [&] { return threads_end; })) return;
   }
 }
 
@@ -210,7 +212,7 @@ void Worker::State::listen() {
       }
       armed = false;
     }
-    store.wait(options.poll);
+    store.wait(kListen);
     notify_loop(&State::hint);
   }
 }
