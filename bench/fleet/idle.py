@@ -30,7 +30,7 @@ def measure(bench):
         workers = [start(url, folder) for _ in range(WORKERS)]
         try:
             wait_until(lambda: bench.server.sql(LISTENING) == WORKERS, workers)
-            time.sleep(bench.seconds(10))
+            time.sleep(bench.seconds(90))  # what they needed to begin is closed by then
             shares = in_turns(bench.rounds, {FLEET: lambda: share(bench.server, seconds)}, "{:.2%}".format)
         finally:
             for worker in workers:

@@ -15,11 +15,11 @@ import {serve} from './server.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const shots = process.env.SPOOL_SCREENSHOTS ?? path.join(tmpdir(), 'spool-screenshots');
-const SECONDS = 26, FIRST_FLASH = 2, FLASH_EVERY = 4, FLASH = 0.2;  // most flashes begin at a segment's border
+const SECONDS = 26, FIRST_FLASH = 4, FLASH_EVERY = 4, FLASH = 0.2;  // most flashes begin at a segment's border
 let folder, out, fleet, server, films, browser;
 
 function makeFilm(file) {
-  const flash = `lt(mod(t+${FLASH_EVERY - FIRST_FLASH}\\,${FLASH_EVERY})\\,${FLASH})`;
+  const flash = `gte(t\\,${FIRST_FLASH})*lt(mod(t-${FIRST_FLASH}\\,${FLASH_EVERY})\\,${FLASH})`;
   execFileSync('ffmpeg', ['-y', '-v', 'error', '-nostdin', '-f', 'lavfi', '-i',
     `testsrc2=s=854x480:r=25:d=${SECONDS},drawbox=c=black:t=fill:enable='not(${flash})':x=0:y=0:w=iw/3:h=ih,` +
     `drawbox=c=white:t=fill:enable='${flash}'`, '-f', 'lavfi', '-i',
