@@ -112,7 +112,7 @@ Result<void> Worker::run(const std::function<bool()>& until) {
   std::thread keeper([&s] { s.keep(); });
   std::thread listener([&s] { s.listen(); });
   std::thread sweeper([&s] { s.sweep(); });
-  const auto result = s.loop(until);
+  auto result = s.loop(until);
   {
     const std::scoped_lock lock(s.wake_mutex, s.lease_mutex);
     s.threads_end = true;
