@@ -20,6 +20,9 @@ namespace spool {
 struct ObjectStoreMaker {
   std::string name;
   std::function<std::unique_ptr<ObjectStore>()> make;  // an empty one
+  // An object that is being replaced may be said to be missing: Swift with one replica lists a folder, then opens what
+  // another put has unlinked since.
+  bool may_miss_the_replaced = false;
 };
 inline void PrintTo(const ObjectStoreMaker& maker, std::ostream* out) {
   *out << maker.name;
@@ -195,8 +198,11 @@ TEST_P(ObjectStoreContract, AReaderNeverSeesHalfAPut) {
     done = true;
   });
   while (!done) {
-    const std::string seen = store_->get("k").value();
-    EXPECT_TRUE(seen == one || seen == two) << seen.size();
+    const auto seen = store_->get("k");
+    if (seen)
+      EXPECT_TRUE(*seen == one || *seen == two) << seen->size();
+    else
+      EXPECT_TRUE(GetParam().may_miss_the_replaced && seen.error().code == Code::kNotFound) << seen.error().message;
   }
   writer.join();
 }
