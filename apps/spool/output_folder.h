@@ -17,7 +17,10 @@ class OutputFolder {
   [[nodiscard]] static Result<OutputFolder> open(const std::filesystem::path& dir);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::filesystem::path database() const { return path_ / ".spool" / "spool.db"; }
+  [[nodiscard]] std::filesystem::path database() const { return database(path_); }
+  [[nodiscard]] static std::filesystem::path database(const std::filesystem::path& dir) {
+    return dir / ".spool" / "spool.db";
+  }
 
  private:
   OutputFolder(std::filesystem::path path, FileLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}

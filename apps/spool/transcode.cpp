@@ -29,7 +29,7 @@ struct Subtitles {
 };
 
 struct Options {
-  std::string input, output, ladder = "web", speed = "fast", remux, start, end;
+  std::string input, output, ladder = "web", speed = "fast", remux = "auto", start, end;
   std::vector<std::string> subtitles;
   int slots = 0;
   std::optional<double> loudness;
@@ -117,7 +117,7 @@ Result<NewJob> make_job(const Options& options, const std::vector<Subtitles>& su
               {"speed", options.speed},
               {"surround", options.surround},
               {"destination", ""}};
-  if (!options.remux.empty()) job.args["remux"] = options.remux;
+  if (options.remux == "never") job.args["remux"] = options.remux;
   SPOOL_TRY(add_time(job.args, "start", options.start));
   SPOOL_TRY(add_time(job.args, "end", options.end));
   if (options.loudness) job.args["loudness"] = *options.loudness;
@@ -312,7 +312,7 @@ void add_transcode(CLI::App& app, Context& context) {
       ->add_option("--remux", options->remux,
                    "auto: a rung of the source's size is its own frames where they fit; or never")
       ->check(CLI::IsMember({"auto", "never"}))
-      ->default_str("auto");
+      ->capture_default_str();
   command->add_option("--slots", options->slots, "How many chunks at once (0: one for each core)")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

@@ -19,12 +19,7 @@ Result<RemuxChoice> choose_remux(const ByteSource& source, const media::Timeline
   const auto same = std::ranges::find_if(rungs, [&](const media::PlannedRung& r) {
     return r.size == size && r.rung.codec == media::VideoCodec::kH264;
   });
-  if (same == rungs.end()) {
-    if (args.contains("remux"))
-      choice.note =
-          fmt::format("nothing was remuxed: no rung is H.264 of the source's {}x{}", size.width, size.height);
-    return choice;
-  }
+  if (same == rungs.end()) return choice;
   if (args.contains("start") || args.contains("end")) {
     choice.plan.obstacle = "only a part of it is wanted";
   } else {

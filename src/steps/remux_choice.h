@@ -14,7 +14,8 @@ namespace spool::steps {
 struct RemuxChoice {
   std::optional<media::RemuxedRung> rung;
   media::RemuxPlan plan;
-  std::string note;  // for people: which rung, or why none where somebody asked; may be empty
+  std::string
+      note;  // for people: which rung, or why it was encoded; empty where no rung is of the source's size
 };
 
 // `args` of a transcode: "remux", "start", "end". The rung is the highest one of the source's size. Errors:

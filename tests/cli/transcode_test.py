@@ -84,6 +84,17 @@ class Transcode(CliTest):
         self.assertIn("holds another film", self.transcode("--start", "1s", code=2).err)
         self.assertEqual(self.files(), made)
 
+    def test_a_default_that_is_written_out_is_the_same_command(self):
+        first = self.transcode("--json").json
+        self.assertEqual(self.transcode("--remux", "auto", "--json").json["id"], first["id"])
+
+    def test_the_job_of_a_folder_is_shown_by_its_folder(self):
+        made = self.transcode("--json").json
+        shown = self.spool("show", "out", "--json").json
+        self.assertEqual((shown["id"], shown["state"]), (made["id"], "succeeded"))
+        os.mkdir(os.path.join(self.folder, "empty"))
+        self.assertIn("is no id of a job", self.spool("show", "empty", "--store", f"sqlite:{self.folder}/out/.spool/spool.db", code=2).err)
+
     def test_a_folder_with_files_of_a_failed_run_takes_no_other_command(self):
         self.transcode("--start", "100s", code=1)
         self.write("out/kept.txt", "mine")

@@ -20,8 +20,8 @@ namespace spool {
 struct ObjectStoreMaker {
   std::string name;
   std::function<std::unique_ptr<ObjectStore>()> make;  // an empty one
-  // An object that is being replaced may be said to be missing: Swift with one replica lists a folder, then opens what
-  // another put has unlinked since.
+  // An object that is being replaced may be said to be missing: Swift with one replica lists a folder, then
+  // opens what another put has unlinked since.
   bool may_miss_the_replaced = false;
 };
 inline void PrintTo(const ObjectStoreMaker& maker, std::ostream* out) {
@@ -202,7 +202,8 @@ TEST_P(ObjectStoreContract, AReaderNeverSeesHalfAPut) {
     if (seen)
       EXPECT_TRUE(*seen == one || *seen == two) << seen->size();
     else
-      EXPECT_TRUE(GetParam().may_miss_the_replaced && seen.error().code == Code::kNotFound) << seen.error().message;
+      EXPECT_TRUE(GetParam().may_miss_the_replaced && seen.error().code == Code::kNotFound)
+          << seen.error().message;
   }
   writer.join();
 }
