@@ -220,6 +220,18 @@ Error why(const Job& job, const std::string& input, const std::vector<Subtitles>
   return with_advice(std::move(error));
 }
 
+// "from 6.0 to 8.0 s (video), ... and in 3 more places (see --json)"
+std::string places(const Json& damage) {
+  constexpr std::size_t kMostNamed = 3;
+  std::string out;
+  for (std::size_t i = 0; i < std::min(damage.size(), kMostNamed); ++i)
+    out += fmt::format("{}from {:.1f} to {:.1f} s ({})", i > 0 ? ", " : "", damage[i].value("from", 0.0),
+                       damage[i].value("to", 0.0), damage[i].value("track", ""));
+  if (damage.size() > kMostNamed)
+    out += fmt::format(" and in {} more places (see --json)", damage.size() - kMostNamed);
+  return out;
+}
+
 Result<int> report(const Job& job, const OutputFolder& folder, const std::string& input,
                    const std::vector<Subtitles>& subtitles, const Context& context) {
   const std::string master = (folder.path() / "master.m3u8").string();
@@ -237,8 +249,7 @@ Result<int> report(const Job& job, const OutputFolder& folder, const std::string
     for (const Json& note : job.result.value("notes", Json::array()))
       fmt::print(stderr, "spool: note: {}\n", with_file_names(note, input, subtitles));
     if (const Json damage = job.result.value("damage", Json::array()); !damage.empty())
-      fmt::print(stderr, "spool: note: {} was damaged in {} places; the rest was kept (see --json)\n", input,
-                 damage.size());
+      fmt::print(stderr, "spool: note: {} was damaged {}; the rest was kept\n", input, places(damage));
     if (!context.json) fmt::print("{}\n", master);
     return kDone;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <utility>
 
 namespace spool::av {
@@ -78,12 +79,49 @@ Result<BoxShape> box_shape(const ByteSource& source) {
     shape.fragments = shape.fragments || kind == "moof";
     shape.media = shape.media || shape.fragments || kind == "mdat";
     if (size > source.size - at) {
-      shape.missing_bytes = size - (source.size - at);
+      if (kind == "mdat" || kind == "moof" || kind == "moov") shape.missing_bytes = size - (source.size - at);
       break;
     }
     at += size;
   }
   return shape;
+}
+
+namespace {
+
+struct EbmlElement {
+  std::uint64_t begin = 0;              // of its data
+  std::optional<std::uint64_t> size{};  // of its data; nullopt: unknown
+};
+
+// The element at `at` if it has this id (four bytes); RFC 8794 sections 4 to 6.
+Result<std::optional<EbmlElement>> ebml_element(const ByteSource& source, std::uint64_t at,
+                                                std::string_view id) {
+  SPOOL_ASSIGN(const std::string header, read_up_to(source, at, id.size() + 8));
+  if (!header.starts_with(id) || header.size() == id.size()) return std::nullopt;
+  const auto first = static_cast<unsigned char>(header[id.size()]);
+  const auto length = static_cast<std::size_t>(std::countl_zero(first)) + 1;
+  if (length > 8 || header.size() < id.size() + length) return std::nullopt;
+  const std::uint64_t value_bits = (std::uint64_t{1} << (7 * length)) - 1;
+  const std::uint64_t size = big_endian(std::string_view(header).substr(id.size(), length)) & value_bits;
+  EbmlElement element{at + id.size() + length};
+  if (size != value_bits) element.size = size;
+  return element;
+}
+
+}  // namespace
+
+Result<std::uint64_t> missing_bytes(const ByteSource& source) {
+  SPOOL_ASSIGN(const auto head, ebml_element(source, 0, "\x1A\x45\xDF\xA3"));
+  if (!head) {
+    SPOOL_ASSIGN(const BoxShape shape, box_shape(source));
+    return shape.missing_bytes;
+  }
+  if (!head->size || *head->size > source.size) return 0;
+  SPOOL_ASSIGN(const auto segment, ebml_element(source, head->begin + *head->size, "\x18\x53\x80\x67"));
+  if (!segment || !segment->size) return 0;
+  const std::uint64_t there = source.size - segment->begin;
+  return *segment->size > there ? *segment->size - there : 0;
 }
 
 }  // namespace spool::av

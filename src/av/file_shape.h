@@ -21,10 +21,15 @@ struct BoxShape {
   bool moov = false;                // the table of contents was seen
   bool media = false;               // mdat or moof was seen
   bool fragments = false;           // moof was seen: the table of contents is not all
-  std::uint64_t missing_bytes = 0;  // that the last box claims beyond the file's end
+  std::uint64_t missing_bytes = 0;  // of media or tables, that the last box claims beyond the file's end
 };
 // Errors: of the reading source.
 [[nodiscard]] Result<BoxShape> box_shape(const ByteSource& source);
+
+// Of an MP4 or MOV as above; of Matroska and WebM, what the segment claims beyond the file's end (RFC 9559
+// section 4.5; a live recording does not say its size). 0: none, or another container. Errors: of the reading
+// source.
+[[nodiscard]] Result<std::uint64_t> missing_bytes(const ByteSource& source);
 
 // The first `most` bytes. Errors: of the reading source.
 [[nodiscard]] Result<std::string> head_of(const ByteSource& source, std::size_t most = 4096);

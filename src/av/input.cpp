@@ -52,6 +52,7 @@ Error open_error(const ByteSource& source, int err) {
                 "other files)",
                 source.name),
             err};
+  if (err == AVERROR(EBUSY)) err = AVERROR_INVALIDDATA;  // of a Y4M whose pictures are too large
   return {Code::kCorruptInput,
           av_error(err, fmt::format("{}: not a video or audio file that can be read", source.name)).message,
           err};

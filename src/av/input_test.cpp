@@ -192,6 +192,31 @@ TEST(BoxShape, KnowsHowMuchOfAFileIsMissing) {
   EXPECT_FALSE(box_shape(corpus("vp9.webm"))->boxes);
 }
 
+TEST(MissingBytes, AreThoseThatTheContainerClaims) {
+  EXPECT_EQ(missing_bytes(corpus("plain.mp4")), 0u);
+  EXPECT_EQ(missing_bytes(corpus("truncated_with_moov.mp4")),
+            box_shape(corpus("truncated_with_moov.mp4"))->missing_bytes);
+  EXPECT_EQ(missing_bytes(memory_source("It was a dark and stormy night.")), 0u);
+
+  const ByteSource whole = corpus("vp9.webm");
+  std::string film(whole.size, '\0');
+  ASSERT_EQ(whole.read_at(0, std::as_writable_bytes(std::span(film))), film.size());
+  EXPECT_EQ(missing_bytes(memory_source(film)), 0u);
+  EXPECT_EQ(missing_bytes(memory_source(film.substr(0, film.size() - 1000))), 1000u);
+  EXPECT_EQ(missing_bytes(memory_source(film.substr(0, 20))), 0u);
+
+  std::string live = film;  // eight bytes of size: all bits set say that it is unknown
+  live.replace(live.find("\x18\x53\x80\x67") + 4, 8, "\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF");
+  EXPECT_EQ(missing_bytes(memory_source(live.substr(0, live.size() - 1000))), 0u);
+}
+
+TEST(Input, AY4mOfUnreasonableDimensionsIsNotBusy) {
+  const Error error = refusal(
+      memory_source("YUV4MPEG2 W20000 H20000 F25:1 Ip A1:1 C420jpeg\nFRAME\n" + std::string(5000, '0')));
+  EXPECT_EQ(error.code, Code::kCorruptInput);
+  EXPECT_EQ(error.message.find("busy"), std::string::npos) << error.message;
+}
+
 TEST(LogCapture, HearsTheLibrariesOnItsThreadAndHandsBackToTheOuterOne) {
   LogCapture outer;
   {

@@ -94,10 +94,9 @@ Json chapters_json(const AVFormatContext& format, bool personal) {
   return chapters;
 }
 
-void warn_of_shape(const av::BoxShape& shape, Json& warnings) {
-  if (shape.missing_bytes > 0)
-    warnings.push_back(
-        fmt::format("the file is cut off: at least {} bytes of its media are missing", shape.missing_bytes));
+void warn_of_missing(std::uint64_t bytes, Json& warnings) {
+  if (bytes > 0)
+    warnings.push_back(fmt::format("the file is cut off: at least {} bytes of its media are missing", bytes));
 }
 
 void warn_of_streams(const AVFormatContext& format, const Pass& pass, std::optional<int> video,
@@ -166,7 +165,7 @@ Result<Json> probe(const ByteSource& source, const ProbeOptions& options, std::s
   av::OpenOptions opening;
   opening.stop = stop;
   opening.most_pixels = options.most_pixels;
-  SPOOL_ASSIGN(const av::BoxShape shape, av::box_shape(source));
+  SPOOL_ASSIGN(const std::uint64_t missing, av::missing_bytes(source));
   SPOOL_ASSIGN(av::Input input, av::Input::open(source, opening));
   const AVFormatContext& format = *input.get();
   const std::optional<int> video = pick_video_stream(format);
@@ -174,7 +173,7 @@ Result<Json> probe(const ByteSource& source, const ProbeOptions& options, std::s
   SPOOL_ASSIGN(const Pass pass, survey(input, video, options));
 
   Json warnings = Json::array();
-  warn_of_shape(shape, warnings);
+  warn_of_missing(missing, warnings);
   warn_of_streams(format, pass, video, audio, warnings);
   Json streams = Json::array();
   for (std::size_t i = 0; i < pass.surveys.size(); ++i) {

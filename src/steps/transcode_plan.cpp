@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "av/file_shape.h"
 #include "base/utf8.h"
 #include "media/ladder.h"
 #include "media/plan.h"
@@ -232,11 +233,22 @@ struct Planner {
   }
 };
 
+// Half a film must not pass for the film: its uploader can send it again.
+Result<void> check_whole(const ByteSource& source) {
+  SPOOL_ASSIGN(const std::uint64_t missing, av::missing_bytes(source));
+  if (missing == 0) return {};
+  return fail(Code::kCorruptInput,
+              fmt::format("{}: the file is cut off: at least {} bytes of it are missing; upload it again (or "
+                          "keep what is there by `ffmpeg -i FILE -c copy REST.mkv`)",
+                          source.name, missing));
+}
+
 Result<FanOut> run(Attempt& attempt) {
   const Claim& claim = attempt.claim();
   SPOOL_ASSIGN(const ByteSource source,
                attempt.open_input(claim.args.at("input").get_ref<const std::string&>()));
   SPOOL_ASSIGN(av::Input input, av::Input::open(source, {attempt.stop_token()}));
+  SPOOL_TRY(check_whole(source));
   SPOOL_ASSIGN(const SourceTracks found, find_tracks(source, input));
   SPOOL_ASSIGN(media::Ladder ladder, media::ladder_from_json(claim.args.at("ladder")));
   Planner planner{claim.args, std::move(ladder)};

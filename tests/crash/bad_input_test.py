@@ -41,14 +41,19 @@ class BadInput(TranscodeTest):
         self.path.write_bytes(data[: len(data) // 2])
         self.refused("no moov: the upload is incomplete")
 
-    def test_of_a_film_cut_behind_its_moov_the_loss_is_told_and_the_rest_is_kept(self):
-        film = make_film(self.folder / "film.mp4", 12)
+    def test_a_film_cut_behind_its_moov(self):
+        film = make_film(self.folder / "film.mp4", 4)
         ffmpeg("-i", film, "-c", "copy", "-movflags", "+faststart", self.folder / "fast.mp4")
         data = (self.folder / "fast.mp4").read_bytes()
         self.path.write_bytes(data[: len(data) // 2])
-        document, _, _ = self.transcode(self.path, self.out)
-        self.assertTrue(document["result"]["damage"], "half of the film is missing, and nobody says so")
-        self.assert_folder_is_whole(self.out)
+        self.refused(f"the file is cut off: at least {len(data) - len(data) // 2} bytes of it are missing; upload it again")
+
+    def test_a_matroska_film_that_is_cut_off(self):
+        film = make_film(self.folder / "film.mp4", 4)
+        ffmpeg("-i", film, "-c", "copy", self.folder / "film.mkv")
+        data = (self.folder / "film.mkv").read_bytes()
+        self.path.write_bytes(data[: len(data) // 2])
+        self.refused(f"the file is cut off: at least {len(data) - len(data) // 2} bytes of it are missing; upload it again")
 
     def test_sound_in_a_codec_that_nobody_knows(self):
         ffmpeg("-f", "lavfi", "-i", "sine=d=1", self.folder / "sound.wav")
@@ -92,8 +97,13 @@ class BadInput(TranscodeTest):
         for at in range(begin, begin + 20000):
             data[at] = (at * 37) % 251
         self.path.write_bytes(data)
-        document, _, _ = self.transcode(self.path, self.out)
-        self.assertTrue(document["result"]["damage"], "a damaged stretch, and nobody says so")
+        document, said, _ = self.transcode(self.path, self.out)
+        self.assertAlmostEqual(document["result"]["seconds"], 24, delta=0.1)
+        damage = document["result"]["damage"]
+        self.assertTrue(damage, "a damaged stretch, and nobody says so")
+        for stretch in damage:
+            self.assertTrue(8 < stretch["from"] < stretch["to"] < 16, stretch)
+        self.assertIn("was damaged from ", said)
         self.assert_folder_is_whole(self.out)
 
 

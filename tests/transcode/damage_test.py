@@ -31,7 +31,7 @@ class Damaged(MadeTest):
         self.assertTrue(told)
         self.assertAlmostEqual(told[0]["from"], 5, delta=0.1)
         self.assertAlmostEqual(told[-1]["to"], 6, delta=0.1)
-        self.assertIn("was damaged in", said)
+        self.assertIn("was damaged from ", said)
 
     def test_damaged_pictures_are_told_in_seconds(self):
         good = make_film(self.folder / "good.mp4", 12)
