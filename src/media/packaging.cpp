@@ -77,7 +77,8 @@ std::string header(int target_seconds) {
 
 std::string label(const Rendition& rendition) {
   if (!rendition.label.empty()) return rendition.label;
-  return rendition.language == "und" ? rendition.name : language_tag(rendition.language);
+  if (rendition.language != "und") return language_tag(rendition.language);
+  return rendition.kind == Kind::kAudio ? "Audio" : "Subtitles";
 }
 
 // Names within a group must differ (section 4.3.4.1.1).

@@ -110,7 +110,7 @@ TEST(Hls, UntilAllIsMeasuredTheBoundIsDeclared) {
 
 TEST(Hls, AFilmWithoutVideoHasItsAudioAsTheOnlyVariant) {
   const std::string text = hls_master({audio("audio", "und", true)}, 4);
-  EXPECT_NE(text.find("NAME=\"audio\",DEFAULT=YES"), std::string::npos) << text;
+  EXPECT_NE(text.find("NAME=\"Audio\",DEFAULT=YES"), std::string::npos) << text;
   EXPECT_NE(text.find("\naudio/playlist.m3u8\n"), std::string::npos) << text;
   EXPECT_EQ(text.find("RESOLUTION"), std::string::npos);
 }

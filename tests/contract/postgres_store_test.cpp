@@ -86,6 +86,35 @@ TEST_F(PostgresHeldTree, OthersAreSettledAndItIsLater) {
   EXPECT_EQ(must(store_->get(held)).state, State::kSucceeded);
 }
 
+TEST_F(PostgresHeldTree, OnlyWhatWakesItIsLater) {
+  const Uuid needed = insert(new_job("a"));
+  insert(new_job("b"));
+  NewJob next = new_job("c");
+  next.needs = {{needed, false}};
+  const Uuid held = insert(next);
+  const Session session = open_session();
+  const std::vector<Claim> claimed = claim_all(session);
+  ASSERT_EQ(claimed.size(), 2u);
+  db_.run("BEGIN");
+  db_.run("SELECT 1 FROM spool.job j WHERE j.id = $1 FOR NO KEY UPDATE", held);
+  const Uuid waiting = insert(new_job("d"));
+
+  const std::vector<Settlement> ends = {end_of(claimed[0]), end_of(claimed[1])};
+  ClaimRequest want;
+  want.slots = want.all_slots = 1;
+  const Exchange exchanged = must(store_->exchange(session, ends, want));
+  EXPECT_EQ(code_of(exchanged.settled[0]), "unavailable");
+  EXPECT_EQ(code_of(exchanged.settled[1]), "ok");
+  ASSERT_EQ(exchanged.claimed.size(), 1u);
+  EXPECT_EQ(exchanged.claimed[0].job, waiting);
+  EXPECT_EQ(must(store_->get(needed)).state, State::kRunning);
+
+  db_.run("COMMIT");
+  EXPECT_EQ(code_of(must(store_->exchange(session, std::span(ends).first(1), {})).settled[0]), "ok");
+  EXPECT_EQ(must(store_->get(needed)).state, State::kSucceeded);
+  EXPECT_EQ(must(store_->get(held)).state, State::kAvailable);
+}
+
 TEST_F(PostgresHeldTree, ItsDeadlineHoldsUpNobody) {
   NewJob late = new_job("a");
   late.deadline = std::chrono::seconds(10);

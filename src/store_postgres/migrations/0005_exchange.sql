@@ -132,6 +132,27 @@ BEGIN
   RETURN ARRAY[spool.fail_for_good(n, r, s, s.code, s.message, now)];
 END $$;
 
+-- verdict null: it is settled, and `ends` is to be propagated. A stale token changes nothing.
+CREATE FUNCTION spool.try_to_settle(of bigint, root bigint, s spool.settlement, INOUT patient boolean, now bigint,
+  OUT verdict text, OUT ends spool.ended[]) LANGUAGE plpgsql AS $$
+DECLARE
+  got boolean;
+  r spool.running;
+BEGIN
+  ends := '{}';
+  SELECT t.patient, t.got INTO patient, got FROM spool.try_tree(root, patient) t;
+  IF NOT got THEN
+    verdict := 'unavailable';
+    RETURN;
+  END IF;
+  SELECT * INTO r FROM spool.running x WHERE x.seq = of AND x.token = s.token FOR UPDATE;
+  IF NOT found THEN
+    verdict := 'lease_lost';
+    RETURN;
+  END IF;
+  ends := spool.settle_one(r, s, now);
+END $$;
+
 -- The worker of a running attempt is gone: charges a rescue. Its tree is locked.
 CREATE FUNCTION spool.rescue_one(r spool.running, worker text, now bigint) RETURNS spool.ended[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -325,18 +346,22 @@ RETURNS SETOF spool.exchanged LANGUAGE plpgsql
 -- the exchange itself.
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 SET plan_cache_mode = force_generic_plan
--- Whom an end wakes may be in a tree that an application holds: everything is done again later then, and the worker lives on.
+-- An application may hold what is settled, or what that wakes, for as long as it likes: what needs it is later then, and the
+-- worker lives on.
 SET lock_timeout = '1s' AS $$
 DECLARE
   now bigint := spool.clock(shift);
   v_session bigint;
   log_base bigint;
   plain_ones bigint[] := '{}';
-  ends spool.ended[] := '{}';
+  ends spool.ended[];
+  its_ends spool.ended[];
   step record;
-  r spool.running;
+  settlement spool.settlement;
+  verdict text;     -- null: settled
+  verdicts text[];  -- by the place in s_job
   patient boolean := true;
-  got boolean;
+  alone boolean := false;  -- each settlement and its wake-ups for itself
   picked record;
   began timestamptz;
   claim_time integer := 0;
@@ -378,26 +403,46 @@ BEGIN
     END;
     settled_any := cardinality(plain_ones) > 0;
     IF cardinality(plain_ones) < cardinality(s_job) THEN
-      FOR step IN SELECT s.at, j.seq, coalesce(j.root, j.seq) AS root FROM unnest(s_job) WITH ORDINALITY s (job, at)
-                    LEFT JOIN spool.job j ON j.id = s.job WHERE NOT s.at = ANY (plain_ones) ORDER BY 3, s.at LOOP
-        SELECT t.patient, t.got INTO patient, got FROM spool.try_tree(step.root, patient) t;
-        IF NOT got THEN
-          RETURN NEXT (0, step.at, s_job[step.at], NULL, NULL, NULL, NULL, NULL, NULL, 'unavailable', NULL,
-            'job ' || s_job[step.at] || ': another transaction holds its tree', NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
-          CONTINUE;
-        END IF;
-        SELECT * INTO r FROM spool.running x WHERE x.seq = step.seq AND x.token = s_token[step.at] FOR UPDATE;
-        IF NOT found THEN
-          RETURN NEXT (0, step.at, s_job[step.at], NULL, NULL, NULL, NULL, NULL, NULL, 'lease_lost', NULL,
-            'job ' || s_job[step.at] || ': another attempt owns it, or none', NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
-          CONTINUE;
-        END IF;
-        settled_any := true;
-        ends := ends || spool.settle_one(r, (s_what[step.at], s_token[step.at], s_result[step.at], s_after[step.at],
-          s_code[step.at], s_message[step.at], s_native[step.at], s_log[step.at], s_cpu[step.at], s_memory[step.at],
-          s_read[step.at], s_written[step.at], s_fan_out[step.at]::jsonb)::spool.settlement, now);
+      LOOP
+        verdicts := '{}';
+        ends := '{}';
+        BEGIN
+          FOR step IN SELECT s.at, j.seq, coalesce(j.root, j.seq) AS root FROM unnest(s_job) WITH ORDINALITY s (job, at)
+                        LEFT JOIN spool.job j ON j.id = s.job WHERE NOT s.at = ANY (plain_ones) ORDER BY 3, s.at LOOP
+            settlement := (s_what[step.at], s_token[step.at], s_result[step.at], s_after[step.at], s_code[step.at],
+              s_message[step.at], s_native[step.at], s_log[step.at], s_cpu[step.at], s_memory[step.at], s_read[step.at],
+              s_written[step.at], s_fan_out[step.at]::jsonb)::spool.settlement;
+            IF alone THEN
+              BEGIN
+                SELECT t.patient, t.verdict, t.ends INTO patient, verdict, its_ends
+                  FROM spool.try_to_settle(step.seq, step.root, settlement, patient, now) t;
+                PERFORM spool.propagate(its_ends, now);
+              EXCEPTION WHEN lock_not_available THEN
+                verdict := 'unavailable';
+              END;
+            ELSE
+              SELECT t.patient, t.verdict, t.ends INTO patient, verdict, its_ends
+                FROM spool.try_to_settle(step.seq, step.root, settlement, patient, now) t;
+              ends := ends || its_ends;
+            END IF;
+            verdicts[step.at] := verdict;
+          END LOOP;
+          PERFORM spool.propagate(ends, now);
+          EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+          -- A wake-up leads into a tree that an application holds: once more, each for itself.
+          alone := true;
+          patient := false;
+          PERFORM set_config('lock_timeout', '50ms', true);
+        END;
       END LOOP;
-      PERFORM spool.propagate(ends, now);
+      FOR at IN 1 .. cardinality(s_job) LOOP
+        CONTINUE WHEN at = ANY (plain_ones);
+        IF verdicts[at] IS NULL THEN settled_any := true; CONTINUE; END IF;
+        RETURN NEXT (0, at, s_job[at], NULL, NULL, NULL, NULL, NULL, NULL, verdicts[at], NULL,
+          'job ' || s_job[at] || CASE verdicts[at] WHEN 'unavailable' THEN ': another transaction holds its tree, or one that waits for it'
+            ELSE ': another attempt owns it, or none' END, NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
+      END LOOP;
     END IF;
   END IF;
 
