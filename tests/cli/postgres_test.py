@@ -83,6 +83,23 @@ class Store(Postgres):
         self.assertEqual(self.on_store("worker", "--drain", workers[0]["id"][:18]).out, f"drained {workers[0]['host']}:{worker.pid}\n")
         self.assertEqual(worker.wait(60), 0)
 
+    def test_a_worker_need_not_own_the_schema(self):
+        self.on_store("migrate")
+        self.psql("CREATE ROLE fleet LOGIN PASSWORD 'sesame'")
+        self.psql("SELECT spool.allow_worker('fleet')", self.url)
+        owner, self.url = self.url, re.sub(r"//[^@]*@", "//fleet:sesame@", self.url)
+        job = self.on_store("submit", "exec", "command=count").out.strip()
+        self.spool("schedule", "add", "nightly", "--cron", "30 2 * * *", "--store", self.url, "--", "exec", "command=count")
+        self.on_store("limit", "set", "--queue", "default", "--concurrency", "4")
+        self.on_store("worker", "--until-idle")
+        self.assertEqual(self.on_store("show", job, "--json").json["state"], "succeeded")
+        for words in (("jobs",), ("workers",), ("queues",), ("stats",), ("schedule", "list"), ("prune", "--keep", "1"), ("rm", job)):
+            self.on_store(*words)
+        self.psql("CREATE TABLE spool.later (n bigserial)", owner)  # as a later migration would
+        self.psql("INSERT INTO spool.later DEFAULT VALUES", self.url)
+        self.assertIn("must be owner", self.refused("ALTER TABLE spool.job ADD COLUMN x integer", self.url))
+        self.assertIn("permission denied", self.refused("CREATE TABLE spool.mine ()", self.url))
+
     def test_migrate_says_the_version_and_may_be_run_again(self):
         for _ in range(2):
             self.assertGreater(self.on_store("migrate", "--json").json["schema"], 0)

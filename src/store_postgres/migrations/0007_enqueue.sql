@@ -186,4 +186,16 @@ BEGIN
   EXECUTE format('GRANT EXECUTE ON FUNCTION spool.enqueue(text, jsonb, jsonb), spool.cancel(uuid), spool.state_name(integer) TO %I', role);
   EXECUTE format('GRANT SELECT ON spool.job_status TO %I', role);
 END $$;
+-- SELECT spool.allow_worker('fleet'): gives a role what workers and the command line need, also of what later migrations
+-- make; only the schema itself stays its owner's.
+CREATE FUNCTION spool.allow_worker(role name) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('GRANT USAGE ON SCHEMA spool TO %I', role);
+  EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA spool TO %I', role);
+  EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA spool TO %I', role);
+  EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA spool TO %I', role);
+  EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA spool GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I', role);
+  EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA spool GRANT USAGE ON SEQUENCES TO %I', role);
+  EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA spool GRANT EXECUTE ON FUNCTIONS TO %I', role);
+END $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA spool FROM PUBLIC;

@@ -20,3 +20,6 @@ BEGIN
     FROM spool.running r JOIN spool.job j ON j.seq = r.seq LEFT JOIN spool.life l ON l.seq = r.seq
     WHERE r.session = mine.session AND (l.stop > 0 OR coalesce(l.deadline, j.deadline) <= now);
 END $$;
+
+-- What is new here is no more for everybody than the rest.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA spool FROM PUBLIC;
