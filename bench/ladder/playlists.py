@@ -36,7 +36,7 @@ def joins(playlist):
 
 def first_segment_playable(folder, lowest, audio):
     """A function that says whether the lowest rung's first segment and its audio can be played now: named by their
-    playlists, and there. The playlists stand under folder/lowest and folder/audio."""
+    playlists, and there, and the playlists by a master playlist. They stand under folder/lowest and folder/audio."""
     def there(playlist):
         try:
             init, listed = segments(playlist)
@@ -44,4 +44,11 @@ def first_segment_playable(folder, lowest, audio):
         except (OSError, AttributeError, TypeError):
             return False
 
-    return lambda: there(pathlib.Path(folder, lowest)) and there(pathlib.Path(folder, audio))
+    def in_master():
+        try:
+            text = pathlib.Path(folder, "master.m3u8").read_text()
+            return f"\n{lowest}\n" in text and f'"{audio}"' in text
+        except OSError:
+            return False
+
+    return lambda: there(pathlib.Path(folder, lowest)) and there(pathlib.Path(folder, audio)) and in_master()

@@ -1,6 +1,9 @@
 #include "executors/process/memory_cgroup.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -37,8 +40,20 @@ TEST(MemoryCgroups, AGroupOfThisMachineLimitsAndGoesAway) {
     GTEST_SKIP() << "no memory groups here (SPOOL_REQUIRE_CGROUP=1 makes this a failure): " << groups.words();
   const auto group = groups.make(64 << 20);
   ASSERT_TRUE(group) << group.error().message;
-  EXPECT_GE(group->procs(), 0);
   EXPECT_EQ(group->oom_kills(), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr std::size_t kBytes = 256 << 20;
+    if (::write(group->procs(), "0", 1) != 1) ::_exit(1);
+    void* const memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) ::_exit(2);
+    for (std::size_t at = 0; at < kBytes; at += 4096) static_cast<volatile char*>(memory)[at] = 1;
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+  EXPECT_EQ(group->oom_kills(), 1);
 }
 
 }  // namespace

@@ -107,7 +107,7 @@ Result<void> Worker::run(const std::function<bool()>& until) {
     const std::scoped_lock lock(s.wake_mutex, s.lease_mutex);
     s.threads_end = s.listener_ended = s.armed = s.lease_lost = false;
   }
-  s.trouble = {};
+  s.trouble.forget();
   std::thread watch([&s] { s.watch(); });
   std::thread keeper([&s] { s.keep(); });
   std::thread listener([&s] { s.listen(); });
@@ -184,7 +184,7 @@ Result<bool> Worker::State::begin_anew() {
 
 // false: asked to end before it worked.
 Result<bool> Worker::State::open_session() {
-  StoreTrouble opening;
+  StoreTrouble opening(waiting);
   for (;;) {
     const auto began = BootClock::now();
     WorkerInfo info;

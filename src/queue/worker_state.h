@@ -29,14 +29,21 @@ enum class Fate {
 };
 [[nodiscard]] Fate fate_of(const Error& error);
 
-// Waiting for the store. Says so once, and once when it is over.
+// Waiting for the store, of one kind of call. The worker's share `waiting`, so that one outage is said once,
+// and once when it is over for all of them.
 class StoreTrouble {
  public:
+  explicit StoreTrouble(std::atomic<int>& waiting) : waiting_(waiting) {}
+  StoreTrouble(const StoreTrouble&) = delete;
+  StoreTrouble& operator=(const StoreTrouble&) = delete;
+  ~StoreTrouble() { forget(); }
   // How long to wait before the next try.
   Duration failed(const Error& error);
   void over();
+  void forget();  // the same without a word
 
  private:
+  std::atomic<int>& waiting_;
   Duration wait_{0};
 };
 
@@ -57,6 +64,7 @@ struct Worker::State {
   RunningAttempts running;
   ReportBox reports;
   FollowUps follow_ups;
+  std::atomic<int> waiting = 0;  // StoreTroubles
 
   // What wakes the loop. Executors push endings here, in any number of threads.
   std::mutex wake_mutex;
@@ -119,7 +127,7 @@ struct Worker::State {
   std::deque<Sent> under_way;           // in the order of their sending
   std::set<Uuid> refused;               // settlements that were replaced by a failure once
   std::set<std::string> unknown_kinds;  // told about
-  StoreTrouble trouble;
+  StoreTrouble trouble{waiting};
 
   enum class Turn { kBusy, kWaiting, kIdle, kTrouble };  // kWaiting: for an exchange, or an ending
   Result<void> loop(const std::function<bool()>& until);

@@ -32,13 +32,19 @@ Fate fate_of(const Error& error) {
 }
 
 Duration StoreTrouble::failed(const Error& error) {
-  if (wait_ == Duration(0)) spdlog::warn("the store does not answer, waiting for it: {}", error.message);
+  if (wait_ == Duration(0) && waiting_++ == 0)
+    spdlog::warn("the store does not answer, waiting for it: {}", error.message);
   wait_ = wait_ == Duration(0) ? Duration(milliseconds(20)) : std::min<Duration>(wait_ * 2, seconds(2));
   return wait_;
 }
 
 void StoreTrouble::over() {
-  if (wait_ != Duration(0)) spdlog::info("the store answers again");
+  if (wait_ != Duration(0) && --waiting_ == 0) spdlog::info("the store answers again");
+  wait_ = Duration(0);
+}
+
+void StoreTrouble::forget() {
+  if (wait_ != Duration(0)) --waiting_;
   wait_ = Duration(0);
 }
 
@@ -55,7 +61,7 @@ void Worker::State::lose_lease(std::string_view why) {
 
 // Renews, reports, rescues, ticks. Every call to the store that is not an exchange comes from here.
 void Worker::State::keep() {
-  StoreTrouble renewing, reporting, rescuing, ticking;
+  StoreTrouble renewing(waiting), reporting(waiting), rescuing(waiting), ticking(waiting);
   Scheduler scheduler(store);
   auto next_renewal = BootClock::now() + options.lease / 3;
   auto next_rescue = BootClock::now();  // at once: a worker that was killed may have been us

@@ -63,7 +63,9 @@ TEST_F(NotifyTest, NothingIsSaidWhileAllAreBusyAndWhoWaitsAgainLooksItself) {
   await_listening(listener);
   Connection db(conninfo_);
   const auto waiting = [&] {
-    Rows row = db.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1397771084");
+    Rows row = db.query(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1397771084 "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
     return row.next() ? row.i64(0) : -1;
   };
   while (waiting() != 1) {

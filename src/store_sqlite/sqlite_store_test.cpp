@@ -257,18 +257,21 @@ TEST_F(SqliteStoreTest, AKilledWorkerIsSeenAtOnceThoughItsLeaseIsLong) {
 
 TEST_F(SqliteStoreTest, OnAnotherKernelOnlyTheLeaseCounts) {
   const auto store = open_or_throw(path());
-  insert(*store, job_of("a"));
+  const Uuid id = insert(*store, job_of("a"));
   int pipe_ends[2];
   ASSERT_EQ(pipe(pipe_ends), 0);
   const pid_t child = start_worker(path(), pipe_ends[1]);
   char claimed = '0';
   ASSERT_EQ(read(pipe_ends[0], &claimed, 1), 1);
+  EXPECT_EQ(claimed, '1');
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   run_sql(path(), "UPDATE session SET boot = 'elsewhere'");
   EXPECT_EQ(store->rescue().value(), 0);
+  EXPECT_EQ(store->get(id)->state, State::kRunning);
   store->shift_clock_for_tests(hours(25));
-  EXPECT_GE(store->rescue().value(), 0);
+  store->rescue().value();
+  EXPECT_EQ(store->get(id)->state, State::kAvailable);
   EXPECT_TRUE(store->sessions().value().empty());
   close(pipe_ends[0]);
   close(pipe_ends[1]);

@@ -164,9 +164,17 @@ class Limits(Fleet):
         self.assertEqual(self.state(first), "succeeded")
 
     def test_jobs_over_a_limit_run_one_after_the_other(self):
+        os.mkfifo(os.path.join(self.folder, "go"))
         self.spool("limit", "set", "--queue", "default", "--concurrency", "1")
-        jobs = [self.submit() for _ in range(3)]
-        self.drain()
+        jobs = [self.submit(command="wait") for _ in range(3)]
+        worker = subprocess.Popen([SPOOL, "worker", "--slots", "3", "--until-idle"], cwd=self.folder,
+                                  env=self.environment(), stderr=subprocess.DEVNULL)
+        self.addCleanup(worker.kill)
+        for _ in jobs:
+            with open(os.path.join(self.folder, "go"), "w", encoding="utf-8") as go:  # waits for the one who reads
+                self.assertEqual(self.counts("default")["counts"]["running"], 1)
+                go.write("x\n")
+        self.assertEqual(worker.wait(60), 0)
         self.assertEqual([self.state(job) for job in jobs], ["succeeded"] * 3)
 
     def test_what_is_no_limit_is_refused(self):

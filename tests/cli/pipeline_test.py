@@ -1,4 +1,5 @@
 """spool pipeline check, and pipelines that are submitted."""
+import os
 import unittest
 
 from support import CliTest
@@ -35,11 +36,14 @@ class Pipelines(CliTest):
     def test_a_circle_is_named(self):
         self.write("c.yaml", "version: 1\nsteps:\n  a: {kind: transcode, input: $steps.b, ladder: web}\n"
                              "  b: {kind: transcode, input: $steps.a, ladder: web}\n")
-        self.assertIn("in a circle: a -> b -> a", self.spool("submit", "c.yaml", "-i", "c.yaml", code=2).err)
+        self.assertRegex(self.spool("submit", "c.yaml", "-i", "c.yaml", code=2).err, r"c\.yaml:\d+:\d+: .*in a circle: a -> b -> a")
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "spool-data")), "something was stored")
 
     def test_a_path_that_is_no_reference_is_refused_before_anything_is_stored(self):
         self.write("p.yaml", "version: 1\nsteps:\n  a: {kind: probe, input: /etc/passwd}\n")
         self.assertIn("such as object:films/talk.mp4", self.spool("pipeline", "check", "p.yaml", code=2).err)
+        self.assertIn("such as object:films/talk.mp4", self.spool("submit", "p.yaml", code=2).err)
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "spool-data")), "something was stored")
 
     def test_a_missing_file_is_named(self):
         self.assertIn("nowhere.yaml", self.spool("pipeline", "check", "nowhere.yaml", code=2).err)

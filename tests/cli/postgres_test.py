@@ -100,6 +100,33 @@ class Store(Postgres):
         self.assertIn("must be owner", self.refused("ALTER TABLE spool.job ADD COLUMN x integer", self.url))
         self.assertIn("permission denied", self.refused("CREATE TABLE spool.mine ()", self.url))
 
+    def test_a_rolling_restart_loses_nothing_and_charges_no_attempts(self):
+        self.write("spool.toml", '[commands.short]\ncommand = ["sleep", "0.2"]\n')
+        for _ in range(24):
+            self.on_store("submit", "exec", "command=short")
+
+        def start():
+            worker = subprocess.Popen([SPOOL, "worker", "--slots", "2", "--store", self.url], cwd=self.folder,
+                                      env=self.environment(), stderr=subprocess.DEVNULL)
+            self.addCleanup(worker.kill)
+            return worker
+
+        workers = [start(), start()]
+        for place in range(2):
+            old = workers[place]
+            while not any(w["running"] for w in self.on_store("workers", "--json").json["workers"] if w["pid"] == old.pid):
+                self.assertIsNone(old.poll())
+            workers[place] = start()
+            old.terminate()
+            self.assertEqual(old.wait(60), 0)
+        while self.psql("SELECT count(*) FROM spool.job_status WHERE ended IS NULL", self.url) != "0":
+            self.assertIsNone(workers[0].poll())
+        self.assertEqual(self.psql("SELECT DISTINCT state, attempts FROM spool.job_status", self.url), "succeeded|1")
+        self.assertEqual(self.psql("SELECT count(*) FROM spool.failure", self.url), "0")
+        for worker in workers:
+            worker.terminate()
+            self.assertEqual(worker.wait(60), 0)
+
     def test_migrate_says_the_version_and_may_be_run_again(self):
         for _ in range(2):
             self.assertGreater(self.on_store("migrate", "--json").json["schema"], 0)
@@ -248,6 +275,22 @@ class Enqueue(Postgres):
         for sql in ("SELECT * FROM spool.job", "DELETE FROM spool.ready", "SELECT spool.retry(0, gen_random_uuid())",
                     "SELECT spool.rescue(0, 1)", "CREATE TABLE spool.mine ()"):
             self.assertIn("permission denied", self.refused(sql, self.shop), sql)
+        self.assertEqual(self.psql("SELECT string_agg(proname, ',' ORDER BY proname) FROM pg_proc WHERE pronamespace = 'spool'::regnamespace"
+                                   " AND has_function_privilege('shop', oid, 'EXECUTE')", self.url), "cancel,enqueue,state_name")
+        self.assertEqual(self.psql("SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relnamespace = 'spool'::regnamespace"
+                                   " AND relkind IN ('r', 'v', 'p')"
+                                   " AND has_table_privilege('shop', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')", self.url),
+                         "job_status")
+
+    def test_psql_does_as_the_documentation_shows(self):
+        with open(os.path.join(SOURCE, "docs/enqueue_from_sql.md"), encoding="utf-8") as file:
+            shown = re.findall(r"```sql\n(.*?)```", file.read(), re.DOTALL)[1]
+        self.psql(shown, self.shop)
+        self.assertIn("talk", [job["name"] for job in self.on_store("jobs", "--json").json["jobs"]])
+        self.assertEqual(self.psql("SELECT DISTINCT film FROM orders", self.shop), "talk.mov")
+
+    def test_a_nul_is_refused(self):
+        self.assertIn("\\u0000", self.refused("""SELECT spool.enqueue('exec', '{"command": "\\u0000"}')""", self.shop))
 
     def test_python_and_node_do_as_the_documentation_shows(self):
         with open(os.path.join(SOURCE, "docs/enqueue_from_sql.md"), encoding="utf-8") as file:

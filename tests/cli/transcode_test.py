@@ -1,5 +1,6 @@
 """`spool transcode`: what it is asked with, which folder it takes, what it says."""
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -123,8 +124,24 @@ class Transcode(CliTest):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn('"error"', done.stdout)
         self.assertIn("sandbox", done.stdout)
+        unsafe = [word if word != "out" else "unsafe" for word in words]
+        done = subprocess.run([*unshare, "sh", "-ec", 'mount --bind /dev/null "$(command -v bwrap)"; exec "$@"', "sh",
+                               *unsafe, "--unsafe-no-sandbox"],
+                              cwd=self.folder, capture_output=True, text=True, env=self.environment(), timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(os.path.exists(os.path.join(self.folder, "unsafe/master.m3u8")))
         answer = self.transcode("--json").json
         self.assertEqual(set(answer), {"id", "state", "folder", "result"})
+
+    def test_the_two_speeds_are_not_the_same(self):
+        for speed in ("fast", "balanced"):
+            self.spool("transcode", film, "-o", speed, "--ladder", "./tiny.yaml", "--remux", "never", "--speed", speed)
+
+        def video(folder):
+            return [path.read_bytes() for path in sorted(pathlib.Path(self.folder, folder).glob("*p/0*.m4s"))]
+        self.assertTrue(video("fast"))
+        self.assertEqual(len(video("fast")), len(video("balanced")))
+        self.assertNotEqual(video("fast"), video("balanced"))
 
     def test_ctrl_c_while_the_source_is_read_ends_it_in_words(self):
         with open(os.path.join(self.folder, "huge.mp4"), "wb") as file:

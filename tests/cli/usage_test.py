@@ -1,9 +1,11 @@
 """Exit codes, help, errors and configuration."""
+import json
 import os
 import re
+import subprocess
 import unittest
 
-from support import CliTest
+from support import SPOOL, CliTest
 
 COMMANDS = ["transcode", "worker", "submit", "jobs", "show", "watch", "start", "cancel", "retry", "rm", "pipeline", "ladders", "doctor", "version"]
 
@@ -99,8 +101,18 @@ class Doctor(CliTest):
         for finding in report["findings"]:
             self.assertEqual(set(finding), {"area", "health", "found", "remedy"})
             if finding["health"] == "problem":
-                self.assertNotEqual(finding["remedy"] + finding["found"], "")
+                self.assertNotEqual(finding["remedy"], "", finding)
         self.assertEqual(os.listdir(self.folder), [])
+
+    def test_without_a_sandbox_it_says_how_to_get_it(self):
+        unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
+        done = subprocess.run([*unshare, "sh", "-ec", 'mount --bind /dev/null "$(command -v bwrap)"; exec "$@"', "sh",
+                               SPOOL, "doctor", "--json"], cwd=self.folder, capture_output=True, text=True,
+                              env=self.environment(), timeout=60)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        sandbox = [f for f in json.loads(done.stdout)["findings"] if f["area"] == "sandbox"]
+        self.assertEqual([f["health"] for f in sandbox], ["problem"])
+        self.assertIn("bubblewrap", sandbox[0]["remedy"])
 
     def test_a_broken_store_is_a_problem(self):
         self.write("broken.db", "this is a text, and not a database of any kind")

@@ -38,6 +38,38 @@ TEST_F(PostgresLocks, NothingIsClaimedForASessionThatIsBeingEnded) {
   EXPECT_EQ(must(claim(session)).claimed.size(), 1u);
 }
 
+// A claim may begin behind what is known to be gone; what is found there later is the next claim's at the
+// head.
+TEST_F(PostgresLocks, WhatIsBehindAMarkIsLeftToAClaimAtTheHead) {
+  const std::vector<NewJob> jobs(2, new_job("a"));
+  must(store_->insert(jobs));
+  db_.run("UPDATE spool.ready SET rank = rank - 1000000 WHERE seq = (SELECT min(seq) FROM spool.ready)");
+  const auto picked = [&](const char* marks) {
+    postgres::Rows rows = db_.query(
+        fmt::format("SELECT cardinality(seqs) FROM spool.pick(10, 10, 10, '{{}}', '{{}}', {})", marks)
+            .c_str());
+    return rows.next() ? rows.i32(0) : -1;
+  };
+  EXPECT_EQ(picked("ARRAY(SELECT DISTINCT lane FROM spool.ready), ARRAY(SELECT max(rank) FROM spool.ready)"),
+            1);
+  EXPECT_EQ(picked("'{}', '{}'"), 1);
+}
+
+TEST_F(PostgresLocks, AJobOfATransactionThatCommitsLateIsFound) {
+  const Session session = open_session();
+  const NewJob first = new_job("first"), next = new_job("next");
+  must(store_->insert(std::span(&first, 1)));  // their lane is there
+  EXPECT_EQ(must(claim(session)).claimed.size(), 1u);
+  db_.run("BEGIN");
+  db_.run("SELECT spool.enqueue('late')");
+  must(store_->insert(std::span(&next, 1)));
+  EXPECT_EQ(must(claim(session)).claimed.size(), 1u);
+  db_.run("COMMIT");
+  const Exchange exchanged = must(claim(session));
+  ASSERT_EQ(exchanged.claimed.size(), 1u);
+  EXPECT_EQ(exchanged.claimed[0].kind, "late");
+}
+
 // An application that cancels in a transaction of its own, and does not end it, holds up that tree alone.
 class PostgresHeldTree : public PostgresLocks {
  protected:

@@ -259,6 +259,7 @@ TEST_P(StoreContract, AWideJobIsNotStarvedAmongSeveralWorkers) {
     }
     const Exchange exchanged = must(store().exchange(machine.session, done, slots(machine.free, 3)));
     for (const Claim& claimed : exchanged.claimed) {
+      EXPECT_LE(claimed.slots, machine.free);
       machine.free -= claimed.slots;
       machine.running.push_back(claimed);
     }

@@ -37,8 +37,8 @@ class Folder(TranscodeTest):
         self.addCleanup(lambda: (kill(first.pid), first.communicate()))
         self.await_running(first, out)
         kill(first.pid, signal.SIGSTOP)  # it lives, and cannot finish meanwhile
-        _, said, _ = self.transcode(self.film, out, code=(1, 2))
-        self.assertIn(str(out), said)
+        _, said, _ = self.transcode(self.film, out, code=2)
+        self.assertIn(f"{out}: another spool is at work here", said)
         kill(first.pid, signal.SIGCONT)
         self.assertEqual(first.wait(300), 0, first.stderr.read())
         first.communicate()
@@ -71,8 +71,8 @@ class Folder(TranscodeTest):
         out = self.folder / "out"
         out.mkdir()
         (out / "thesis.txt").write_text("mine")
-        _, said, _ = self.transcode(self.film, out, code=(1, 2))
-        self.assertIn(str(out), said)
+        _, said, _ = self.transcode(self.film, out, code=2)
+        self.assertIn(f"{out}: the folder is not empty and was not made", said)
         self.assertEqual([path.name for path in out.iterdir()], ["thesis.txt"])
 
     def test_another_film_in_the_same_folder_is_refused(self):
@@ -80,8 +80,8 @@ class Folder(TranscodeTest):
         self.transcode(self.film, out)
         made = digests(out)
         other = make_film(self.folder / "other.mp4", 3)
-        _, said, _ = self.transcode(other, out, code=(1, 2))
-        self.assertIn(str(out), said)
+        _, said, _ = self.transcode(other, out, code=2)
+        self.assertIn(f"{out}: holds another film", said)
         self.assertEqual(digests(out), made)
 
     def test_a_store_of_a_newer_schema_is_refused_in_words(self):
@@ -92,6 +92,7 @@ class Folder(TranscodeTest):
         store.close()
         made = digests(out)
         _, said, _ = self.transcode(self.film, out, code=2)
+        self.assertIn(f"{out}/.spool/spool.db: ", said)
         self.assertIn("newer", said)
         self.assertEqual(digests(out), made)
 

@@ -54,6 +54,15 @@ TEST_F(S3Faults, TriesHaveAnEnd) {
   expect_nothing_left();
 }
 
+TEST_F(S3Faults, AServiceThatSaysForHowLongIsLeftAloneSoLong) {
+  config_.patience.longest_wait = 5s;
+  store_ = S3ObjectStore::at(config_).value();
+  rule({{"method", "PUT"}, {"answer", 503}, {"code", "SlowDown"}, {"headers", {{"Retry-After", "1"}}}});
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(store_->put("slow", test::bytes("v")));
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 1s);
+}
+
 TEST_F(S3Faults, AnAnswerThatBreaksOffGoesOnWhereItStopped) {
   const std::string made = film(1'000'000);
   ASSERT_TRUE(store_->put("film", test::bytes(made)));

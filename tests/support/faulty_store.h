@@ -23,6 +23,8 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
   // Asked for each settlement; an error that it returns is its answer, and the store never sees it.
   std::function<std::optional<Error>(const Settlement&)> settle_fault;
   std::function<std::optional<Error>(const ProgressReport&)> report_fault;  // the same for each report
+  // Asked when an exchange is done; with an error that it returns nobody hears of that.
+  std::function<std::optional<Error>(std::span<const Settlement>)> answer_fault;
 
   struct Calls {
     int exchanges = 0, reports = 0, sessions = 0, closed = 0;
@@ -97,6 +99,8 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
       for (const auto& [token, slots] : slots_) now += slots;
       most_slots_ = std::max(most_slots_, now);
     });
+    if (answer_fault)
+      if (auto error = answer_fault(seen)) return fail(*error);
     return done;
   }
   // SPOOL_TEST_EXCHANGES_AT_ONCE: as if the store gained by it.

@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "support/logged.h"
 #include "worker/worker_fixture.h"
 
 namespace spool::test {
@@ -225,6 +226,60 @@ TEST(WorkerInTrouble, AnExchangeInDoubtEndsTheSessionSoThatUnseenClaimsComeBack)
   ASSERT_TRUE(store.await_ended(1));
   EXPECT_EQ(store.calls().sessions, 2);
   EXPECT_EQ(store.calls().closed, 1);
+}
+
+TEST(WorkerInTrouble, ASettlementWhoseAnswerWasLostHasHappenedAndIsNotRunAgain) {
+  FaultyStore store;
+  Kinds kinds;
+  std::atomic<int> runs = 0;
+  std::atomic<bool> lost = false;
+  kinds.add(inline_kind("counted", [&](Attempt&) -> Ending {
+    ++runs;
+    return Succeeded{};
+  }));
+  store.answer_fault = [&](std::span<const Settlement> seen) -> std::optional<Error> {
+    if (seen.empty() || lost.exchange(true)) return std::nullopt;
+    return Error{Code::kInDoubt, "the answer was lost"};
+  };
+  const Uuid first = insert_one(store, new_job("counted"));
+  RunningWorker worker(store, kinds, quick(1));
+  ASSERT_TRUE(store.await_ended(1));
+  insert_one(store, new_job("counted"));
+  ASSERT_TRUE(store.await_ended(2));
+  EXPECT_TRUE(lost);
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(store.get(first)->state, State::kSucceeded);
+  EXPECT_EQ(store.outcomes_since(0, 10)->size(), 2u);
+  EXPECT_EQ(store.calls().sessions, 2);
+}
+
+TEST(WorkerInTrouble, AStoreThatIsAwayIsSaidOnceWhateverIsAskedOfIt) {
+  const Logged logged;
+  {
+    FaultyStore store;
+    Kinds kinds;
+    kinds.add(inline_kind("fine", [](Attempt&) -> Ending { return Succeeded{}; }));
+    std::atomic<bool> away = false;
+    std::atomic<int> exchanges = 0, renewals = 0;
+    store.fault = [&](std::string_view call) -> std::optional<Error> {
+      if (!away) return std::nullopt;
+      exchanges += call == "exchange";
+      renewals += call == "renew";
+      return Error{Code::kUnavailable, "away"};
+    };
+    insert_one(store, new_job("fine"));
+    RunningWorker worker(store, kinds);
+    ASSERT_TRUE(store.await_ended(1));
+    away = true;
+    while (exchanges < 3 || renewals < 3) std::this_thread::yield();
+    away = false;
+    insert_one(store, new_job("fine"));
+    EXPECT_TRUE(store.await_ended(2));
+  }
+  const std::string text = logged.text();
+  const auto first = text.find("the store does not answer");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(text.find("the store does not answer", first + 1), std::string::npos) << text;
 }
 
 TEST(WorkerInTrouble, SweepsAgainAndAgainAndIsToldToStopWithIt) {
