@@ -87,5 +87,19 @@ TEST_F(AttemptFilesTest, OutputsGoBelowTheAttemptsOwnPrefix) {
   EXPECT_FALSE(files.commit_output(c, "/etc/x", fd.get()));
 }
 
+TEST_F(AttemptFilesTest, WhatALostAttemptWroteGoesAndNothingElse) {
+  ObjectAttemptFiles files(*objects_, {});
+  const Claim lost = claim(Json::object());
+  Claim winner = lost;
+  winner.token = Token::random();
+  for (const Claim& c : {lost, winner}) {
+    const UniqueFd fd = files.create_output(c, "a").value();
+    ASSERT_TRUE(files.commit_output(c, "a", fd.get()));
+  }
+  files.discard(lost);
+  EXPECT_TRUE(objects_->list(attempt_prefix(lost.job, lost.token))->empty());
+  EXPECT_EQ(objects_->list(attempt_prefix(winner.job, winner.token))->size(), 1u);
+}
+
 }  // namespace
 }  // namespace spool::steps

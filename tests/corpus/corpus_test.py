@@ -6,6 +6,7 @@ import importlib.machinery
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,15 @@ def check_sound(sound, film, clock):
            f"beeps at {[round(b, 4) for b in beeps]}, not {expected}")
 
 
+def check_languages(out, languages):
+    told = re.findall(r'#EXT-X-MEDIA:TYPE=AUDIO,.*LANGUAGE="(\w+)",DEFAULT=(\w+),.*URI="(.+)"', (out / "master.m3u8").read_text())
+    expect({language: default == "YES" for language, default, _ in told} == {key: value[0] for key, value in languages.items()},
+           f"tracks are {told}")
+    for language, _, uri in told:
+        pitch = Rendition(out / uri).pitch()
+        expect(abs(pitch - languages[language][1]) < 30, f"the beeps of {language} are of {pitch:.0f} Hz: another track's")
+
+
 def check(name):
     film = FILMS[name]
     with tempfile.TemporaryDirectory(prefix="spool-corpus-") as folder:
@@ -124,6 +134,8 @@ def check(name):
             check_look(video, film)
         sounds = sorted(out.glob("audio-*/playlist.m3u8"))
         expect(len(sounds) == film["tracks"], f"{len(sounds)} renditions of sound, not {film['tracks']}")
+        if film["languages"]:
+            check_languages(out, film["languages"])
         starts = [clock]
         for playlist in sounds:
             sound = Rendition(playlist)

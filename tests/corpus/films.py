@@ -7,6 +7,7 @@ By construction (make_corpus): frame n of the source carries the number n, and e
   sound    seconds from the first frame at which the default sound ends
   tolerance  of the beeps, in seconds
   tracks   renditions of sound
+  languages  {tag: (it is the default, the pitch of its beeps in Hz)}
   colours  matrix, transfer, primaries: those of the source (untagged and small: BT.601), BT.709 for HDR
   damaged  seconds between which it is: there pictures and beeps may be others, and the result says where. GOPs are of a second
   lost     frames that may be missing at most: of those whose times are lost too
@@ -24,9 +25,9 @@ def steady(count, rate=25.0, first=0):
 
 
 def film(frames=None, size=WIDE, beeps=(0, 1, 2, 3), sound=4.0, tracks=1, damaged=None, lost=0, varies=False, channels=2, colours=SMALL,
-         tolerance=0.02):
+         tolerance=0.02, languages=None):
     return {"frames": steady(100) if frames is None else frames, "size": size, "beeps": beeps, "sound": sound, "tracks": tracks if beeps else 0,
-            "damaged": damaged, "lost": lost, "varies": varies, "channels": channels, "colours": colours, "tolerance": tolerance}
+            "damaged": damaged, "lost": lost, "varies": varies, "channels": channels, "colours": colours, "tolerance": tolerance, "languages": languages}
 
 
 def silent(frames=None, size=WIDE):
@@ -37,6 +38,7 @@ def unnumbered(frames):
     return [(None, seconds) for _, seconds in frames]
 
 
+TONGUES = {"en": (False, 600), "de": (True, 800), "fr": (False, 1200)}
 VARIABLE = [(n, (3600 * n + 360 * (n * n % 5)) / 90000) for n in range(100) if not (30 <= n <= 60 and n % 2) and not 70 <= n <= 84]
 FIELDS = (160, 96)
 NTSC = 30000 / 1001
@@ -71,8 +73,8 @@ FILMS = {
     "long_gop.mp4": film(steady(300), beeps=tuple(range(12)), sound=12.0),
     "edit_list.mp4": film(steady(65, first=35), beeps=(0.6, 1.6), sound=2.6),
     "late_audio.mp4": film(beeps=(1.5, 2.5, 3.5)),
-    "several_audio.mkv": film(tracks=3),
-    "several_audio.mp4": film(tracks=3),
+    "several_audio.mkv": film(tracks=3, languages=TONGUES),
+    "several_audio.mp4": film(tracks=3, languages=TONGUES),
     "mono_8k.mp4": film(sound=4.096, channels=1),  # a frame of its AAC is 0.128 s
     "surround.mp4": film(),
     "discontinuity.ts": film([(i % 100, i / 25) for i in range(200)], beeps=tuple(range(8)), sound=8.0),

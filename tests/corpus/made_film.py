@@ -49,12 +49,23 @@ class Rendition:
         starts = range(row * w, len(done.stdout), w * h)
         return [sum((done.stdout[at + (2 * bit + 1) * w // 32] >= 128) << bit for bit in range(16)) for at in starts]
 
+    def samples(self, rate):
+        done = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i", self.path, "-ac", "1", "-ar", str(rate), "-f", "s16le", "-"],
+                              capture_output=True, check=True)
+        return memoryview(done.stdout).cast("h")
+
+    def pitch(self):
+        """Of the first beep, in Hz."""
+        rate, seconds = 48000, 0.05
+        samples = self.samples(rate)
+        begin = next(i for i, sample in enumerate(samples) if abs(sample) > 4000)
+        beep = samples[begin:begin + int(rate * seconds)]
+        return sum((a < 0) != (b < 0) for a, b in zip(beep, beep[1:])) / 2 / seconds
+
     def beeps(self):
         """Seconds on the presentation's clock at which a beep begins."""
         rate = 48000
-        done = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i", self.path, "-ac", "1", "-ar", str(rate), "-f", "s16le", "-"],
-                              capture_output=True, check=True)
-        samples = memoryview(done.stdout).cast("h")
+        samples = self.samples(rate)
         # The decoder may or may not have cut the priming off.
         length = self.ticks / self.init.timescale
         whole = abs(len(samples) / rate - length) < abs(len(samples) / rate - (length + min(self.pts[0], 0)))
