@@ -133,6 +133,19 @@ TEST(TreeWatch, ProgressNeverFalls) {
   EXPECT_DOUBLE_EQ(watch.look(std::vector{top}, top.id, 1s).fraction, 0.6);
 }
 
+TEST(TreeWatch, TellsTheTimeLeftOnceItIsStable) {
+  Job top = job(1, "probe", State::kRunning);
+  TreeWatch watch;
+  std::optional<Duration> left;
+  for (int i = 0; i <= 10; ++i) {
+    top.progress = 0.01 * i;
+    left = watch.look(std::vector{top}, top.id, std::chrono::seconds(i)).left;
+    EXPECT_TRUE(i >= 3 || !left) << i;
+  }
+  ASSERT_TRUE(left);
+  EXPECT_NEAR(std::chrono::duration<double>(*left).count(), 90, 2);
+}
+
 TEST(TreeWatch, ARetriedChunkLooksDifferent) {
   Job chunk = job(2, "transcode.chunk", State::kScheduled);
   chunk.errors.resize(1);

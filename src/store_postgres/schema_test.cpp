@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "store_postgres/postgres_store.h"
 #include "support/postgres_server.h"
 
 namespace spool::postgres {
@@ -81,6 +82,17 @@ TEST_F(SchemaTest, AnOlderSchemaAsksForMigrate) {
   Rows row = db_.query("SELECT spool.f()");
   ASSERT_TRUE(row.next());
   EXPECT_EQ(row.i32(0), 2);
+}
+
+TEST_F(SchemaTest, JobsOutliveTheNewestMigration) {
+  migrate(db_, migrations().first(migrations().size() - 1));
+  db_.run("SELECT spool.enqueue('a')");
+  migrate(db_);
+  const auto store = open_postgres_store(database_.url()).value();
+  const auto jobs = store->list({}).value();
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0].kind, "a");
+  EXPECT_EQ(jobs[0].state, State::kAvailable);
 }
 
 TEST_F(SchemaTest, ANewerSchemaIsRefusedNamingBothVersions) {
