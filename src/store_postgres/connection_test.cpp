@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <list>
 
 #include "support/postgres_server.h"
 #include "support/tcp_proxy.h"
@@ -94,6 +95,16 @@ TEST_F(ConnectionTest, OfSeveralHostsOneThatCannotBeWrittenIsPassedOver) {
   const StoreError failure = connect_failure(standby.url());
   EXPECT_EQ(failure.error.code, Code::kUnavailable);
   expect_words(failure.error, "it is a standby");
+}
+
+TEST_F(ConnectionTest, AServerWhoseConnectionsAreAllTakenIsUnavailable) {
+  const PostgresServer server(
+      "--no-fsync --set max_connections=4 --set superuser_reserved_connections=0 --set max_wal_senders=0");
+  std::list<Connection> taken;
+  for (int i = 0; i < 4; ++i) taken.emplace_back(Conninfo(server.url()));
+  const StoreError failure = connect_failure(server.url());
+  EXPECT_EQ(failure.error.code, Code::kUnavailable);
+  expect_words(failure.error, "all connections are taken: raise max_connections");
 }
 
 TEST_F(ConnectionTest, AWrongPasswordIsSaidAndNotRepeated) {
