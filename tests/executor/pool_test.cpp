@@ -70,6 +70,20 @@ TEST_F(Pool, TheOldestIdleProcessesMakeRoom) {
   EXPECT_EQ(process_of("alice", first), 1);
 }
 
+TEST_F(Pool, ASpareIsThereBeforeItIsAskedForAndAnotherWhenItServes) {
+  (void)executor();
+  const auto processes_grow_to = [](std::size_t many) {
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (process_tree(::getpid()).size() < many && std::chrono::steady_clock::now() < patience)
+      std::this_thread::yield();
+    return process_tree(::getpid()).size();
+  };
+  constexpr std::size_t kOfAChild = 3;  // bwrap, its init, the child
+  EXPECT_EQ(processes_grow_to(kOfAChild), kOfAChild) << "the spare";
+  EXPECT_EQ(process_of("alice", Uuid::v7()), 1);
+  EXPECT_EQ(processes_grow_to(2 * kOfAChild), 2 * kOfAChild) << "the one that served, and a spare";
+}
+
 TEST_F(Pool, AttemptsRunBesideEachOther) {
   std::vector<std::shared_ptr<Claim>> works;
   for (int i = 0; i < 6; ++i) {
