@@ -282,9 +282,10 @@ class ProcessExecutor::Core final : public ChildListener {
       slot->run->on_progress(progress->fraction, std::move(progress->detail));
     else if (auto* checkpoint = std::get_if<Checkpoint>(&message))
       slot->run->on_checkpoint(std::move(checkpoint->value));
-    else if (const auto* log = std::get_if<LogLine>(&message))
+    else if (const auto* log = std::get_if<LogLine>(&message)) {
+      child.read_output();  // what it wrote on stderr before
       child.log().append(log->line + "\n");
-    else if (slot->run->question != AttemptRun::Question::kNone)
+    } else if (slot->run->question != AttemptRun::Question::kNone)
       return on_violation(child, {Code::kInvalidArgument, "it asked again before it was answered", 0});
     else
       ask(*slot, message, reads ? AttemptRun::Question::kRead : AttemptRun::Question::kOther);
