@@ -112,12 +112,25 @@ Result<bool> StillSource::decode_alone() {
   }
 }
 
+// In a transport stream a seek finds any frame, and the keyframe behind that may be late: then from farther
+// and farther before.
+Result<bool> StillSource::keyframe_before(double at) {
+  for (double back = 0;; back = back > 0 ? 2 * back : 1) {
+    SPOOL_ASSIGN(const bool found, keyframe_from(at - back));
+    if (back > at || (found && seconds_of(key_time()) <= at + 1e-6)) return found;
+  }
+}
+
+std::int64_t StillSource::key_time() const {
+  return packet_->pts != AV_NOPTS_VALUE ? packet_->pts : packet_->dts;
+}
+
 Result<StillSource::Still> StillSource::at(double at, double tolerance) {
   at = std::clamp(at, 0.0, std::max(0.0, duration_));
-  SPOOL_ASSIGN(const bool found, keyframe_from(at));
+  SPOOL_ASSIGN(const bool found, keyframe_before(at));
   if (!found)
     return fail(Code::kCorruptInput, fmt::format("{}: no keyframe is left at {:.3f} s", input_.name(), at));
-  const std::int64_t key = packet_->pts != AV_NOPTS_VALUE ? packet_->pts : packet_->dts;
+  const std::int64_t key = key_time();
   if (seconds_of(key) + tolerance > at) {
     if (shown_key_ == key && frame_->buf[0] != nullptr) return render(*frame_);
     SPOOL_ASSIGN(const bool decoded, decode_alone());

@@ -43,10 +43,13 @@ class StillSource {
       : input_(std::move(input)), decoder_(std::move(decoder)) {}
   [[nodiscard]] AVStream& stream() const { return *input_.get()->streams[picture_.stream]; }
   [[nodiscard]] double seconds_of(std::int64_t ticks) const;
-  Result<bool> read_packet();             // of the video; false at the end
-  Result<bool> next_frame();              // into frame_; false at the end
-  Result<bool> keyframe_from(double at);  // seeks, reads the keyframe into packet_
-  Result<bool> decode_alone();            // packet_ into frame_
+  Result<bool> read_packet();  // of the video; false at the end
+  Result<bool> next_frame();   // into frame_; false at the end
+  // Seeks; reads a keyframe into packet_ that is shown at `at` or before, or the first one if there is none.
+  Result<bool> keyframe_before(double at);
+  [[nodiscard]] std::int64_t key_time() const;  // of packet_
+  Result<bool> keyframe_from(double at);        // the one that a seek finds, or the first behind
+  Result<bool> decode_alone();                  // packet_ into frame_
   Result<Still> render(const AVFrame& frame);
   Result<void> build_graph(const AVFrame& like);
   [[nodiscard]] std::string filters() const;

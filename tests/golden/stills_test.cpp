@@ -114,7 +114,9 @@ TEST(Thumbnails, AreMadeOfEverySortOfFilm) {
     const Json made = thumbnails(file, every(1), files);
     EXPECT_GE(made["count"], 1);
     EXPECT_EQ(files.size(), made["count"].get<std::size_t>());
-    EXPECT_GE(number_in(*decoded(files["thumb-00001.jpg"])), 0) << "black and white survive";
+    // The first frame that is shown; its number is readable where black and white survive.
+    EXPECT_EQ(number_in(*decoded(files["thumb-00001.jpg"])),
+              std::string_view(file) == "edit_list.mp4" ? 35 : 0);
   }
 }
 
