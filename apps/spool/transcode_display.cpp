@@ -17,20 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-// The media playlist that is there; a folder of the presentation is a rendition's.
-std::optional<fs::path> first_playlist(const fs::path& folder) {
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator();
-       it.increment(error)) {
-    const fs::path playlist = it->path() / "playlist.m3u8";
-    std::error_code gone;
-    const std::string name = it->path().filename();
-    if (!name.starts_with("audio") && !name.starts_with("subtitles") && fs::exists(playlist, gone))
-      return playlist;
-  }
-  return {};
-}
-
 }  // namespace
 
 struct TranscodeDisplay::State {
@@ -45,7 +31,7 @@ struct TranscodeDisplay::State {
   std::thread thread;
 
   struct Said {
-    bool rung = false, master = false, draining = false;
+    bool early = false, master = false, draining = false;
   };
 
   // Says each once, as soon as it is so.
@@ -60,12 +46,11 @@ struct TranscodeDisplay::State {
     std::error_code error;
     if (!said.master && fs::exists(folder / "master.m3u8", error)) {
       say(fmt::format("playable while it grows: {}", (folder / "master.m3u8").string()));
-      said.master = said.rung = true;
+      said.master = said.early = true;
     }
-    if (said.rung) return;
-    if (const auto playlist = first_playlist(folder)) {
-      say(fmt::format("playable while it grows: {}", playlist->string()));
-      said.rung = true;
+    if (!said.early && fs::exists(folder / "early.m3u8", error)) {
+      say(fmt::format("playable while it grows: {}", (folder / "early.m3u8").string()));
+      said.early = true;
     }
   }
 

@@ -46,9 +46,9 @@ def first_segment_playable(folder, lowest, audio):
 
     def in_master():
         try:
-            text = pathlib.Path(folder, "master.m3u8").read_text()
+            text = next(file for file in (pathlib.Path(folder, name) for name in ("early.m3u8", "master.m3u8")) if file.exists()).read_text()
             return f"\n{lowest}\n" in text and f'"{audio}"' in text
-        except OSError:
+        except (OSError, StopIteration):
             return False
 
     return lambda: there(pathlib.Path(folder, lowest)) and there(pathlib.Path(folder, audio)) and in_master()

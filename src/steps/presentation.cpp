@@ -158,19 +158,42 @@ std::vector<Rendition> Presentation::renditions() const {
   return all;
 }
 
+bool Presentation::can_begin(const Track& track) {
+  const bool text = track.rendition.kind == Rendition::Kind::kSubtitles;
+  return !track.rendition.segments.empty() &&
+         (text ? track.whole && track.waiting.empty() : !track.rendition.codecs.empty());
+}
+
+Result<void> Presentation::write_early() {
+  if (early_written_ || !grows_in_place()) return {};
+  std::vector<Rendition> first;
+  const Track* lowest = nullptr;
+  for (const Track& track : tracks_) {
+    if (track.rendition.kind == Rendition::Kind::kVideo) lowest = &track;
+    if (track.rendition.kind != Rendition::Kind::kAudio) continue;
+    if (!can_begin(track)) return {};
+    first.push_back(track.rendition);
+  }
+  if (lowest == nullptr || !can_begin(*lowest)) return {};
+  first.insert(first.begin(), lowest->rendition);
+  SPOOL_TRY(put(kEarlyMaster, media::hls_master(first, plan_.target_seconds, growing_.of_track)));
+  early_written_ = true;
+  return {};
+}
+
 Result<void> Presentation::write_growing() {
   bool every_one_begins = true;
   for (Track& track : tracks_) {
     const bool text = track.rendition.kind == Rendition::Kind::kSubtitles;
-    const bool begins = !track.rendition.segments.empty() &&
-                        (text ? track.whole && track.waiting.empty() : !track.rendition.codecs.empty());
+    const bool begins = can_begin(track);
     every_one_begins = every_one_begins && begins;
     if (!begins || track.written == track.rendition.segments.size()) continue;
     track.rendition.complete = text;  // nothing will be added: players need not ask again
     SPOOL_TRY(write_media_playlists(track, growing_));
     track.written = track.rendition.segments.size();
   }
-  if (!every_one_begins || master_written_) return {};
+  if (!every_one_begins) return write_early();
+  if (master_written_) return {};
   SPOOL_TRY(write_master(growing_));
   master_written_ = true;
   return {};
@@ -188,7 +211,7 @@ Result<void> Presentation::write_final() {
   }
   SPOOL_TRY(put("manifest.mpd", media::dash_mpd(renditions(), plan_.target_seconds)));
   SPOOL_TRY(write_master(final_));
-  return grows_in_place() ? Result<void>() : complete_growing();
+  return grows_in_place() ? objects_.remove(key(kEarlyMaster)) : complete_growing();
 }
 
 // For those who began to watch before the end.

@@ -35,7 +35,9 @@ class Presentation {
   // A text track that could not be made: it stands there without a cue, for the master names it.
   Result<void> add_empty_subtitles(const std::string& name, const std::vector<double>& borders);
 
-  // Playlists that grow; the master once every rendition can begin (a text track: once it is whole).
+  // Playlists that grow; the master once every rendition can begin (a text track: once it is whole). Before,
+  // in a folder, "early.m3u8": a master of the lowest rung and all sound, for players that do not want to
+  // wait for the others.
   Result<void> write_growing();
   [[nodiscard]] bool grows_in_place() const { return growing_.master == final_.master; }
   // The final ones, and the DASH manifest; what grew beside them is completed. Errors: kInternal naming a
@@ -56,10 +58,12 @@ class Presentation {
     bool whole = false;                             // no more will come after those in `waiting`
     std::size_t written = 0;                        // segments in the playlist on disk
   };
+  static constexpr const char* kEarlyMaster = "early.m3u8";
   Track* find(const std::string& name);
   // Errors: kInvalidArgument for what was not planned.
   Result<Track*> planned(const MadeRendition& made);
   static void take(const MadeRendition& made, Track& track);
+  static bool can_begin(const Track& track);
   Result<void> place(const std::string& prefix, const MadeRendition& made, const Track& track);
   Result<std::optional<std::int64_t>> bytes_of(const std::string& key) const;
   Result<void> place_one(const std::string& prefix, const std::string& name, std::int64_t bytes);
@@ -70,6 +74,7 @@ class Presentation {
   };
   Result<void> write_media_playlists(const Track& track, const Names& names);
   Result<void> write_master(const Names& names);
+  Result<void> write_early();
   Result<void> complete_growing();
 
   ObjectStore& objects_;
@@ -79,7 +84,7 @@ class Presentation {
   const Names final_{"master.m3u8", {}};
   const Names growing_;
   std::vector<Track> tracks_;
-  bool master_written_ = false;
+  bool master_written_ = false, early_written_ = false;
 };
 
 }  // namespace spool::steps

@@ -73,6 +73,8 @@ TEST_F(PresentationTest, TheMasterIsNotWrittenBeforeTheTextTrackThatItNamesIsThe
   ASSERT_TRUE(presentation.write_growing());
   EXPECT_TRUE(is_there("out/240p/playlist.m3u8"));
   EXPECT_FALSE(is_there("out/master.m3u8"));
+  EXPECT_NE(text("out/early.m3u8").find("\n240p/playlist.m3u8\n"), std::string::npos);
+  EXPECT_EQ(text("out/early.m3u8").find("subtitles"), std::string::npos);
 
   put_text("made");
   ASSERT_TRUE(presentation.add("made", {two_segments("subtitles-eng", "")}));
@@ -81,6 +83,8 @@ TEST_F(PresentationTest, TheMasterIsNotWrittenBeforeTheTextTrackThatItNamesIsThe
   EXPECT_NE(text("out/subtitles-eng/playlist.m3u8").find("00002.vtt\n#EXT-X-ENDLIST"), std::string::npos);
   EXPECT_EQ(text("out/240p/playlist.m3u8").find("ENDLIST"), std::string::npos);
   EXPECT_TRUE(is_there("out/subtitles-eng/all.vtt"));
+  ASSERT_TRUE(presentation.write_final());
+  EXPECT_FALSE(is_there("out/early.m3u8")) << "the master is there";
 }
 
 TEST_F(PresentationTest, ATextTrackWithoutItsWholeFileIsRefused) {
