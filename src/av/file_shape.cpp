@@ -35,6 +35,26 @@ Result<std::string> read_up_to(const ByteSource& source, std::uint64_t offset, s
   return bytes;
 }
 
+struct EbmlElement {
+  std::uint64_t begin = 0;              // of its data
+  std::optional<std::uint64_t> size{};  // of its data; nullopt: unknown
+};
+
+// The element at `at` if it has this id (four bytes); RFC 8794 sections 4 to 6.
+Result<std::optional<EbmlElement>> ebml_element(const ByteSource& source, std::uint64_t at,
+                                                std::string_view id) {
+  SPOOL_ASSIGN(const std::string header, read_up_to(source, at, id.size() + 8));
+  if (!header.starts_with(id) || header.size() == id.size()) return std::nullopt;
+  const auto first = static_cast<unsigned char>(header[id.size()]);
+  const auto length = static_cast<std::size_t>(std::countl_zero(first)) + 1;
+  if (length > 8 || header.size() < id.size() + length) return std::nullopt;
+  const std::uint64_t value_bits = (std::uint64_t{1} << (7 * length)) - 1;
+  const std::uint64_t size = big_endian(std::string_view(header).substr(id.size(), length)) & value_bits;
+  EbmlElement element{at + id.size() + length};
+  if (size != value_bits) element.size = size;
+  return element;
+}
+
 }  // namespace
 
 std::optional<std::string> script_kind(std::string_view head) {
@@ -86,30 +106,6 @@ Result<BoxShape> box_shape(const ByteSource& source) {
   }
   return shape;
 }
-
-namespace {
-
-struct EbmlElement {
-  std::uint64_t begin = 0;              // of its data
-  std::optional<std::uint64_t> size{};  // of its data; nullopt: unknown
-};
-
-// The element at `at` if it has this id (four bytes); RFC 8794 sections 4 to 6.
-Result<std::optional<EbmlElement>> ebml_element(const ByteSource& source, std::uint64_t at,
-                                                std::string_view id) {
-  SPOOL_ASSIGN(const std::string header, read_up_to(source, at, id.size() + 8));
-  if (!header.starts_with(id) || header.size() == id.size()) return std::nullopt;
-  const auto first = static_cast<unsigned char>(header[id.size()]);
-  const auto length = static_cast<std::size_t>(std::countl_zero(first)) + 1;
-  if (length > 8 || header.size() < id.size() + length) return std::nullopt;
-  const std::uint64_t value_bits = (std::uint64_t{1} << (7 * length)) - 1;
-  const std::uint64_t size = big_endian(std::string_view(header).substr(id.size(), length)) & value_bits;
-  EbmlElement element{at + id.size() + length};
-  if (size != value_bits) element.size = size;
-  return element;
-}
-
-}  // namespace
 
 Result<std::uint64_t> missing_bytes(const ByteSource& source) {
   SPOOL_ASSIGN(const auto head, ebml_element(source, 0, "\x1A\x45\xDF\xA3"));

@@ -14,8 +14,7 @@ namespace spool::steps {
 struct RemuxChoice {
   std::optional<media::RemuxedRung> rung;
   media::RemuxPlan plan;
-  std::string
-      note;  // for people: which rung, or why it was encoded; empty where no rung is of the source's size
+  std::string note;  // for people: which rung, or why it was encoded; empty: no rung is of the source's size
 };
 
 // `args` of a transcode: "remux", "start", "end". The rung is the highest one of the source's size. Errors:
