@@ -103,7 +103,12 @@ void InlineExecutor::start(std::shared_ptr<const Claim> claim, const Kind& kind)
   const std::lock_guard lock(s.mutex);
   s.attempts[job] = attempt;
   s.queue.push_back(std::move(attempt));
-  if (s.idle > 0) s.work.notify_one();
+}
+
+void InlineExecutor::flush() {
+  State& s = *state_;
+  const std::lock_guard lock(s.mutex);
+  for (std::size_t i = 0; i < std::min(s.queue.size(), s.idle); ++i) s.work.notify_one();
   if (s.queue.size() > s.idle && s.grower_waits && s.threads.size() < s.most_threads) s.grow.notify_one();
 }
 

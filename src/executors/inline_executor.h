@@ -20,6 +20,7 @@ class InlineExecutor : public Executor {
   ~InlineExecutor() override;
 
   void start(std::shared_ptr<const Claim> claim, const Kind& kind) override;
+  void flush() override;
   void stop(Uuid job, StopReason reason, Duration grace) override;
   void discard(std::shared_ptr<const Claim> claim) override;
   // How many attempts have not ended, waiting ones too.

@@ -27,6 +27,8 @@ class Executor {
   virtual ~Executor() = default;
   // Returns at once. `kind` outlives the attempt.
   virtual void start(std::shared_ptr<const Claim> claim, const Kind& kind) = 0;
+  // Follows one or more start(): until then what was started may wait, so that many wake a thread once.
+  virtual void flush() {}
   // Asks the attempt to end, and kills it when `grace` has passed. Unknown jobs are ignored.
   virtual void stop(Uuid job, StopReason reason, Duration grace) = 0;
   // Of an attempt that has ended and can never win: removes what it wrote, once nothing of it is written any

@@ -252,7 +252,7 @@ std::size_t Worker::State::at_once() const {
 
 // Settlements for which a second exchange is sent: fewer wait until the first one is back.
 std::size_t Worker::State::worth_a_second() const {
-  return static_cast<std::size_t>(std::max(1, options.slots / 4));
+  return std::max<std::size_t>(1, static_cast<std::size_t>(options.slots) / (2 * at_once()));
 }
 
 // Sends exchanges that settle what has ended and claim for what is free, and takes one that is back.
@@ -286,11 +286,11 @@ Result<Worker::State::Turn> Worker::State::turn(bool claim) {
 // What has ended; where two exchanges pay no more than half of what the worker can run, so that there is a
 // second half.
 Worker::State::Batch Worker::State::next_batch() {
-  const auto half = static_cast<std::size_t>((options.slots + 1) / 2);
-  if (at_once() == 1 || to_settle.settlements.size() <= half) return std::exchange(to_settle, {});
+  const std::size_t share = (static_cast<std::size_t>(options.slots) + at_once() - 1) / at_once();
+  if (at_once() == 1 || to_settle.settlements.size() <= share) return std::exchange(to_settle, {});
   Batch batch, rest;
   for (std::size_t i = 0; i < to_settle.settlements.size(); ++i)
-    (i < half ? batch : rest).add(std::move(to_settle.settlements[i]), std::move(to_settle.attempts[i]));
+    (i < share ? batch : rest).add(std::move(to_settle.settlements[i]), std::move(to_settle.attempts[i]));
   to_settle = std::move(rest);
   return batch;
 }
@@ -485,6 +485,8 @@ void Worker::State::begin(std::vector<Claim> claims) {
     if (started == RunningAttempts::Start::kClosed) give_back(*running_claim, Released{});
     // kLeaseLost: it is not ours any more.
   }
+  for (Executor* executor : executors)
+    if (executor != nullptr) executor->flush();
   const std::lock_guard lock(lease_mutex);
   if (first_timeout < watch_until) wake_watch.notify_one();
 }

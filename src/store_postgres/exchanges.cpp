@@ -38,48 +38,80 @@ enum Column {
   kUnchecked
 };
 
+// What most settlements do not have. As a whole it is null when none of them has it: nothing is sent then.
+template <class T>
+class SparseColumn {
+ public:
+  explicit SparseColumn(std::size_t rows) : rows_(rows) {}
+  void set(std::size_t row, T value) {
+    if (!values_) values_.emplace(rows_);
+    (*values_)[row] = std::move(value);
+  }
+  void set_unless_zero(std::size_t row, T value) {
+    if (value != T{}) set(row, value);
+  }
+  [[nodiscard]] const std::optional<std::vector<std::optional<T>>>& values() const { return values_; }
+
+ private:
+  std::size_t rows_;
+  std::optional<std::vector<std::optional<T>>> values_;
+};
+
 // The settlements, column by column.
 struct Columns {
   std::vector<Uuid> jobs;
   std::vector<Token> tokens;
   std::vector<int> what;
-  std::vector<std::optional<std::string>> results, codes, messages, logs, fan_outs;
-  std::vector<std::optional<std::int64_t>> after;
-  std::vector<std::optional<int>> natives;
-  std::vector<double> cpu;
-  std::vector<std::int64_t> memory, read, written;
+  SparseColumn<std::string> results, codes, messages, logs, fan_outs;
+  SparseColumn<std::int64_t> after;
+  SparseColumn<int> natives;
+  SparseColumn<double> cpu;
+  SparseColumn<std::int64_t> memory, read, written;
 
-  explicit Columns(std::span<const Settlement> settlements) {
+  explicit Columns(std::span<const Settlement> settlements) : Columns(settlements.size()) {
     for (const Settlement& s : settlements) add(s);
   }
 
  private:
+  explicit Columns(std::size_t rows)
+      : results(rows),
+        codes(rows),
+        messages(rows),
+        logs(rows),
+        fan_outs(rows),
+        after(rows),
+        natives(rows),
+        cpu(rows),
+        memory(rows),
+        read(rows),
+        written(rows) {}
+
+  [[nodiscard]] std::size_t row() const { return jobs.size() - 1; }
+
   void add(const Settlement& s) {
     jobs.push_back(s.job);
     tokens.push_back(s.token);
     what.push_back(static_cast<int>(s.ending.index()));  // in the order of Ending: spool.settlement
-    for (auto* column : {&results, &codes, &messages, &logs, &fan_outs}) column->emplace_back();
-    after.emplace_back();
-    natives.emplace_back();
-    cpu.push_back(s.usage.cpu_seconds);
-    memory.push_back(s.usage.peak_memory_bytes);
-    read.push_back(s.usage.bytes_read);
-    written.push_back(s.usage.bytes_written);
+    cpu.set_unless_zero(row(), s.usage.cpu_seconds);
+    memory.set_unless_zero(row(), s.usage.peak_memory_bytes);
+    read.set_unless_zero(row(), s.usage.bytes_read);
+    written.set_unless_zero(row(), s.usage.bytes_written);
     std::visit([&](const auto& ending) { add_ending(s, ending); }, s.ending);
   }
 
   void add_error(const Settlement& s, const Error& error) {
-    codes.back() = std::string(name(error.code));
-    messages.back() = to_utf8_text(error.message);
-    natives.back() = error.native;
-    logs.back() = to_utf8_text(tail(s.log_tail, kMostLogTailBytes));
+    codes.set(row(), std::string(name(error.code)));
+    messages.set(row(), to_utf8_text(error.message));
+    natives.set(row(), error.native);
+    logs.set(row(), to_utf8_text(tail(s.log_tail, kMostLogTailBytes)));
   }
   void add_ending(const Settlement& s, const Succeeded& ending) {
     if (ending.result.is_null()) return;
-    results.back() = to_text(ending.result);
-    if (results.back()->size() > kMostResultBytes)
-      add_error(s, {Code::kLimitExceeded, fmt::format("its result has {} bytes: the most is {}",
-                                                      results.back()->size(), kMostResultBytes)});
+    std::string result = to_text(ending.result);
+    if (result.size() > kMostResultBytes)
+      return add_error(s, {Code::kLimitExceeded, fmt::format("its result has {} bytes: the most is {}",
+                                                             result.size(), kMostResultBytes)});
+    results.set(row(), std::move(result));
   }
   void add_ending(const Settlement& s, const FanOut& ending) {
     Json children = Json::array();
@@ -90,15 +122,15 @@ struct Columns {
                                                            child.name, made.error->message)});
       children.push_back(to_new_job(made));
     }
-    fan_outs.back() = to_text({{"children", std::move(children)},
-                               {"next_phase", to_utf8_text(ending.next_phase)},
-                               {"fail_fast", ending.fail_fast}});
+    fan_outs.set(row(), to_text({{"children", std::move(children)},
+                                 {"next_phase", to_utf8_text(ending.next_phase)},
+                                 {"fail_fast", ending.fail_fast}}));
   }
   void add_ending(const Settlement& s, const RetryLater& ending) {
     add_error(s, ending.error);
-    if (ending.after) after.back() = ending.after->count();
+    if (ending.after) after.set(row(), ending.after->count());
   }
-  void add_ending(const Settlement&, const Snooze& ending) { after.back() = ending.duration.count(); }
+  void add_ending(const Settlement&, const Snooze& ending) { after.set(row(), ending.duration.count()); }
   void add_ending(const Settlement& s, const Failed& ending) { add_error(s, ending.error); }
   void add_ending(const Settlement&, const Released&) {}
 };
@@ -179,11 +211,12 @@ Exchanged Exchanges::run(Connection& db, Duration shift, Session session,
     start = marks_.start();
     seqs = seqs_of(settlements);
   }
-  Rows rows =
-      db.query(kExchange, shift, session.id, columns.jobs, seqs, columns.tokens, columns.what,
-               columns.results, columns.after, columns.codes, columns.messages, columns.natives, columns.logs,
-               columns.cpu, columns.memory, columns.read, columns.written, columns.fan_outs, want.slots,
-               want.all_slots, want.most_jobs, want.queues, want.tags, start.lanes, start.ranks);
+  Rows rows = db.query(kExchange, shift, session.id, columns.jobs, seqs, columns.tokens, columns.what,
+                       columns.results.values(), columns.after.values(), columns.codes.values(),
+                       columns.messages.values(), columns.natives.values(), columns.logs.values(),
+                       columns.cpu.values(), columns.memory.values(), columns.read.values(),
+                       columns.written.values(), columns.fan_outs.values(), want.slots, want.all_slots,
+                       want.most_jobs, want.queues, want.tags, start.lanes, start.ranks);
   Exchanged exchanged;
   exchanged.exchange.settled.resize(settlements.size());
   std::unordered_map<std::int64_t, std::size_t> of_seq;  // claims with children

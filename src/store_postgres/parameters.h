@@ -99,6 +99,15 @@ struct Wire<Time> {
 };
 
 class Parameters {
+  template <class T>
+  struct Element {
+    using Type = T;
+  };
+  template <class T>
+  struct Element<std::optional<T>> {
+    using Type = T;
+  };
+
  public:
   template <class T>
   void add(const T& value) {
@@ -110,6 +119,12 @@ class Parameters {
   void add(const std::optional<T>& value) {
     if (value) return add(*value);
     begin(Wire<T>::kType);
+    lengths_.back() = kNull;
+  }
+  template <class T>
+  void add(const std::optional<std::vector<T>>& values) {
+    if (values) return add(*values);
+    begin(Wire<typename Element<T>::Type>::kArray);
     lengths_.back() = kNull;
   }
   // Of any element type, optional ones too.
@@ -130,15 +145,6 @@ class Parameters {
 
  private:
   static constexpr int kNull = -1;
-
-  template <class T>
-  struct Element {
-    using Type = T;
-  };
-  template <class T>
-  struct Element<std::optional<T>> {
-    using Type = T;
-  };
 
   template <class Values>
   void add_array(const Values& values) {

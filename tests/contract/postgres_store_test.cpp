@@ -44,15 +44,15 @@ TEST_F(PostgresLocks, WhatIsBehindAMarkIsLeftToAClaimAtTheHead) {
   const std::vector<NewJob> jobs(2, new_job("a"));
   must(store_->insert(jobs));
   db_.run("UPDATE spool.ready SET rank = rank - 1000000 WHERE seq = (SELECT min(seq) FROM spool.ready)");
-  const auto picked = [&](const char* marks) {
+  const auto claimed = [&](const char* marks) {
     postgres::Rows rows = db_.query(
-        fmt::format("SELECT cardinality(seqs) FROM spool.pick(10, 10, 10, '{{}}', '{{}}', {})", marks)
+        fmt::format("SELECT cardinality(seqs) FROM spool.claim(1, 0, 10, 10, 10, '{{}}', '{{}}', {})", marks)
             .c_str());
     return rows.next() ? rows.i32(0) : -1;
   };
-  EXPECT_EQ(picked("ARRAY(SELECT DISTINCT lane FROM spool.ready), ARRAY(SELECT max(rank) FROM spool.ready)"),
+  EXPECT_EQ(claimed("ARRAY(SELECT DISTINCT lane FROM spool.ready), ARRAY(SELECT max(rank) FROM spool.ready)"),
             1);
-  EXPECT_EQ(picked("'{}', '{}'"), 1);
+  EXPECT_EQ(claimed("'{}', '{}'"), 1);
 }
 
 TEST_F(PostgresLocks, AJobOfATransactionThatCommitsLateIsFound) {

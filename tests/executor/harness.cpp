@@ -75,6 +75,7 @@ void Executing::start(const std::shared_ptr<const Claim>& claim) {
   const Kind* kind = child_kinds().find(claim->kind);
   ASSERT_NE(kind, nullptr) << claim->kind;
   executor().start(claim, *kind);
+  executor().flush();
 }
 
 Settlement Executing::ending(Uuid job) {

@@ -254,33 +254,38 @@ BEGIN
   RETURN many;
 END $$;
 
--- Picks jobs in the order of (rank, seq) over all lanes that are open to the worker, and takes them out of the line. A
--- job at the head that does not fit the free slots keeps them for itself: nothing behind it is taken. What another claim
--- holds is passed by. marks: the rank to begin with in a lane (what is before is known to be gone).
-CREATE FUNCTION spool.pick(
-  slots integer, all_slots integer, most_jobs integer, queues text[], tags text[], mark_lanes integer[], marks bigint[],
-  OUT seqs bigint[], OUT plain boolean[], OUT limited boolean[], OUT at_lane integer[], OUT ranks bigint[], OUT widths integer[])
+-- Claims in the order of (rank, seq) over all lanes that are open to the worker: from the line into running. A job at the head
+-- that does not fit the free slots keeps them for itself: nothing behind it is taken. What another claim holds is passed by.
+-- marks: the rank to begin with in a lane (what is before is known to be gone); last_lanes and last_ranks: how far it came.
+CREATE FUNCTION spool.claim(
+  session bigint, now bigint, slots integer, all_slots integer, most_jobs integer, queues text[], tags text[],
+  mark_lanes integer[], marks bigint[],
+  OUT seqs bigint[], OUT tokens uuid[], OUT widths integer[], OUT plain boolean, OUT limited bigint[],
+  OUT last_lanes integer[], OUT last_ranks bigint[])
 LANGUAGE plpgsql AS $$
 DECLARE
-  last_rank CONSTANT bigint := 9223372036854775807;
+  end_of_line CONSTANT bigint := 9223372036854775807;
   lanes integer[];
   lane_slots integer[];
   head_ranks bigint[];  -- where each lane goes on; null: it is empty
   head_seqs bigint[];
-  best integer;
-  bound record;
-  head record;
+  turns integer[];      -- the lane whose turn it is, and the one that comes next
+  best integer := 1;
+  bound_rank bigint := end_of_line;
+  bound_seq bigint := end_of_line;
   fit integer;
   free integer := slots;
   got record;
+  head record;
 BEGIN
-  seqs := '{}'; plain := '{}'; limited := '{}'; at_lane := '{}'; ranks := '{}'; widths := '{}';
-  SELECT array_agg(l.lane ORDER BY l.lane), array_agg(l.slots ORDER BY l.lane),
-         array_agg(coalesce(m.mark, -last_rank) ORDER BY l.lane), array_agg(0 ORDER BY l.lane)
+  seqs := '{}'; tokens := '{}'; widths := '{}'; plain := true; limited := '{}'; last_lanes := '{}'; last_ranks := '{}';
+  SELECT array_agg(l.lane), array_agg(l.slots), array_agg(coalesce(marks[array_position(mark_lanes, l.lane)], -end_of_line)),
+         array_agg(0::bigint)
     INTO lanes, lane_slots, head_ranks, head_seqs
-    FROM spool.lane l LEFT JOIN unnest(mark_lanes, marks) m (lane, mark) ON m.lane = l.lane
-    WHERE l.slots <= greatest(all_slots, pick.slots) AND (cardinality(queues) = 0 OR l.queue = ANY (queues))
-      AND l.tags <@ pick.tags AND NOT EXISTS (SELECT 1 FROM spool.paused_queue q WHERE q.queue = l.queue);
+    FROM (SELECT x.lane, x.slots FROM spool.lane x
+          WHERE x.slots <= greatest(all_slots, claim.slots) AND (cardinality(queues) = 0 OR x.queue = ANY (queues))
+            AND x.tags <@ claim.tags AND NOT x.queue = ANY (ARRAY(SELECT q.queue FROM spool.paused_queue q))
+          ORDER BY x.lane) l;
   IF lanes IS NULL THEN RETURN; END IF;
   IF cardinality(lanes) > 1 THEN
     SELECT array_agg(h.rank ORDER BY s.at), array_agg(h.seq ORDER BY s.at) INTO head_ranks, head_seqs
@@ -289,40 +294,53 @@ BEGIN
                            ORDER BY r.rank, r.seq LIMIT 1) h ON true;
   END IF;
   LOOP
-    -- The lane with the earliest head, and how far it goes before another lane's turn.
-    SELECT h.at INTO best FROM unnest(head_ranks, head_seqs) WITH ORDINALITY h (rank, seq, at)
-      WHERE h.rank IS NOT NULL ORDER BY h.rank, h.seq LIMIT 1;
-    EXIT WHEN best IS NULL;
+    IF cardinality(lanes) > 1 THEN
+      -- The lane with the earliest head, and how far it goes before another lane's turn.
+      turns := ARRAY(SELECT h.at FROM unnest(head_ranks, head_seqs) WITH ORDINALITY h (rank, seq, at)
+                     WHERE h.rank IS NOT NULL ORDER BY h.rank, h.seq LIMIT 2);
+      EXIT WHEN cardinality(turns) = 0;
+      best := turns[1];
+      bound_rank := coalesce(head_ranks[turns[2]], end_of_line);
+      bound_seq := coalesce(head_seqs[turns[2]], end_of_line);
+    END IF;
     fit := least(free / lane_slots[best], most_jobs - cardinality(seqs));
     EXIT WHEN fit <= 0;
-    SELECT h.rank, h.seq INTO bound FROM unnest(head_ranks, head_seqs) WITH ORDINALITY h (rank, seq, at)
-      WHERE h.rank IS NOT NULL AND h.at <> best ORDER BY h.rank, h.seq LIMIT 1;
-    IF NOT found THEN SELECT last_rank AS rank, last_rank AS seq INTO bound; END IF;
     WITH line AS MATERIALIZED (  -- the primary key is the order
       SELECT r.ctid, r.rank, r.seq, r.plain, r.limited FROM spool.ready r
         WHERE r.lane = lanes[best] AND (r.rank, r.seq) >= (head_ranks[best], head_seqs[best])
-          AND (r.rank, r.seq) <= (bound.rank, bound.seq)
+          AND (r.rank, r.seq) <= (bound_rank, bound_seq)
         ORDER BY r.rank, r.seq LIMIT fit FOR UPDATE SKIP LOCKED
     ), gone AS (
       DELETE FROM spool.ready r WHERE r.ctid = ANY (ARRAY(SELECT h.ctid FROM line h))
+    ), taken AS MATERIALIZED (
+      SELECT h.*, gen_random_uuid() AS token FROM line h
+    ), run AS (
+      INSERT INTO spool.running (seq, token, session, attempt, claimed, plain, limited)
+        SELECT t.seq, t.token, claim.session, CASE WHEN t.plain THEN 1
+            ELSE coalesce((SELECT l.attempts FROM spool.life l WHERE l.seq = t.seq), 0) + 1 END, claim.now, t.plain, t.limited
+          FROM taken t
     )
-    SELECT coalesce(array_agg(h.seq), '{}') AS seqs, array_agg(h.plain) AS plain, array_agg(h.limited) AS limited, array_agg(h.rank) AS ranks,
-        count(*)::integer AS many
-      INTO got FROM (SELECT * FROM line ORDER BY rank, seq) h;
+    SELECT array_agg(t.seq) AS seqs, array_agg(t.token) AS tokens, bool_and(t.plain) AS plain,
+        array_agg(t.seq) FILTER (WHERE t.limited) AS limited, max(t.rank) AS rank, count(*)::integer AS many
+      INTO got FROM taken t;
     IF got.many > 0 THEN
       seqs := seqs || got.seqs;
-      plain := plain || got.plain;
-      limited := limited || got.limited;
-      ranks := ranks || got.ranks;
-      at_lane := at_lane || array_fill(lanes[best], ARRAY[got.many]);
+      tokens := tokens || got.tokens;
       widths := widths || array_fill(lane_slots[best], ARRAY[got.many]);
+      plain := plain AND got.plain;
+      limited := limited || got.limited;
+      last_lanes := last_lanes || lanes[best];
+      last_ranks := last_ranks || got.rank;
       free := free - got.many * lane_slots[best];
     END IF;
     EXIT WHEN free <= 0 OR cardinality(seqs) >= most_jobs OR cardinality(lanes) = 1;
     -- It goes on behind what was taken, or behind the bound: up to there nothing is left for this claim.
-    IF got.many = fit THEN SELECT got.ranks[fit] AS rank, got.seqs[fit] AS seq INTO bound; END IF;
+    IF got.many = fit THEN
+      bound_rank := got.rank;
+      bound_seq := got.seqs[fit];
+    END IF;
     SELECT r.rank, r.seq INTO head FROM spool.ready r
-      WHERE r.lane = lanes[best] AND (r.rank, r.seq) > (bound.rank, bound.seq) ORDER BY r.rank, r.seq LIMIT 1;
+      WHERE r.lane = lanes[best] AND (r.rank, r.seq) > (bound_rank, bound_seq) ORDER BY r.rank, r.seq LIMIT 1;
     head_ranks[best] := head.rank;
     head_seqs[best] := head.seq;
   END LOOP;
@@ -330,7 +348,8 @@ END $$;
 
 -- What one statement brings back: what = 0 a settlement (n its index, from 1; extra the error, phase its code), 1 a claim
 -- (n its seq), 2 a child of the claim above it, 3 at the end: n when the next job is due, extra the lanes that woke,
--- attempt the microseconds of the claim; 4 a lane's last rank (n the lane, timeout the rank); 9 the session's lease is gone.
+-- attempt the microseconds of the claim; 4 how far the claim came in a lane (n the lane, timeout the rank); 9 the session's lease
+-- is gone.
 CREATE TYPE spool.exchanged AS (
   what integer, n bigint, job uuid, parent uuid, root uuid, token uuid, kind text, name text, owner text, phase text,
   args text, extra text, attempt integer, most_attempts integer, slots integer, timeout bigint, until_deadline bigint, unchecked boolean);
@@ -362,16 +381,18 @@ DECLARE
   verdicts text[];  -- by the place in s_job
   patient boolean := true;
   alone boolean := false;  -- each settlement and its wake-ups for itself
-  picked record;
+  claimed record;
   began timestamptz;
   claim_time integer := 0;
+  next_due bigint;
   next_opening bigint;
   takes_places boolean := false;
   settled_any boolean := false;
 BEGIN
   -- Nobody ends the session while something is written for it. An idle exchange writes nothing, not even a lock.
   IF cardinality(s_job) > 0 THEN
-    SELECT x.session INTO v_session FROM spool.session x WHERE x.id = exchange.session AND x.expires > now FOR KEY SHARE;
+    SELECT x.session, (e.epoch + pg_current_xact_id()::text::bigint) << 20 INTO v_session, log_base
+      FROM spool.session x CROSS JOIN spool.log_epoch e WHERE x.id = exchange.session AND x.expires > now FOR KEY SHARE OF x;
   ELSE
     SELECT x.session INTO v_session FROM spool.session x WHERE x.id = exchange.session AND x.expires > now;
   END IF;
@@ -382,18 +403,16 @@ BEGIN
   END IF;
 
   IF cardinality(s_job) > 0 THEN
-    log_base := ((SELECT epoch FROM spool.log_epoch) + pg_current_xact_id()::text::bigint) << 20;
     BEGIN
       WITH gone AS (
         DELETE FROM spool.running x
-          USING unnest(s_seq, s_token, s_what, s_result, s_code, s_cpu, s_memory, s_read, s_written) WITH ORDINALITY
-            s (seq, token, what, result, code, cpu, memory, bytes_read, bytes_written, at)
-          WHERE s.what = 0 AND s.code IS NULL AND x.seq = s.seq AND x.token = s.token AND x.plain
-          RETURNING s.at, x.seq, x.attempt, x.claimed, x.token, s.result, s.cpu, s.memory, s.bytes_read, s.bytes_written
+          USING generate_series(1, cardinality(s_job)) s (at)
+          WHERE s_what[s.at] = 0 AND s_code[s.at] IS NULL AND x.seq = s_seq[s.at] AND x.token = s_token[s.at] AND x.plain
+          RETURNING s.at, x.seq, x.attempt, x.claimed, x.token
       ), logged AS (
         INSERT INTO spool.outcome (n, seq, state, at, attempt, claimed, token, result, cpu, memory, bytes_read, bytes_written)
-          SELECT log_base + nextval('spool.log_row'), g.seq, 5, now, g.attempt, g.claimed, g.token, g.result,
-            nullif(g.cpu, 0), nullif(g.memory, 0), nullif(g.bytes_read, 0), nullif(g.bytes_written, 0) FROM gone g
+          SELECT log_base + nextval('spool.log_row'), g.seq, 5, now, g.attempt, g.claimed, g.token, s_result[g.at],
+            nullif(s_cpu[g.at], 0), nullif(s_memory[g.at], 0), nullif(s_read[g.at], 0), nullif(s_written[g.at], 0) FROM gone g
       )
       SELECT coalesce(array_agg(g.at), '{}') INTO plain_ones FROM gone g;
     EXCEPTION WHEN lock_not_available THEN
@@ -410,8 +429,8 @@ BEGIN
           FOR step IN SELECT s.at, j.seq, coalesce(j.root, j.seq) AS root FROM unnest(s_job) WITH ORDINALITY s (job, at)
                         LEFT JOIN spool.job j ON j.id = s.job WHERE NOT s.at = ANY (plain_ones) ORDER BY 3, s.at LOOP
             settlement := (s_what[step.at], s_token[step.at], s_result[step.at], s_after[step.at], s_code[step.at],
-              s_message[step.at], s_native[step.at], s_log[step.at], s_cpu[step.at], s_memory[step.at], s_read[step.at],
-              s_written[step.at], s_fan_out[step.at]::jsonb)::spool.settlement;
+              s_message[step.at], s_native[step.at], s_log[step.at], coalesce(s_cpu[step.at], 0), coalesce(s_memory[step.at], 0),
+              coalesce(s_read[step.at], 0), coalesce(s_written[step.at], 0), s_fan_out[step.at]::jsonb)::spool.settlement;
             IF alone THEN
               BEGIN
                 SELECT t.patient, t.verdict, t.ends INTO patient, verdict, its_ends
@@ -446,59 +465,55 @@ BEGIN
     END IF;
   END IF;
 
+  SELECT min(p.due) INTO next_due FROM spool.parked p WHERE p.state = 2;
   IF slots > 0 AND most_jobs > 0 THEN
-    IF EXISTS (SELECT 1 FROM spool.parked p WHERE p.state = 2 AND p.due <= now) THEN PERFORM spool.move_due(1000, now); END IF;
+    IF next_due <= now THEN
+      PERFORM spool.move_due(1000, now);
+      SELECT min(p.due) INTO next_due FROM spool.parked p WHERE p.state = 2;
+    END IF;
     IF EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now) THEN PERFORM spool.stop_late(1000, now); END IF;
     next_opening := spool.admit(now);
     began := clock_timestamp();
-    SELECT * INTO picked FROM spool.pick(slots, all_slots, most_jobs, queues, tags, mark_lanes, marks);
+    claimed := spool.claim(v_session, now, slots, all_slots, most_jobs, queues, tags, mark_lanes, marks);
     claim_time := extract(epoch FROM clock_timestamp() - began) * 1000000;
-    IF cardinality(picked.seqs) > 0 THEN
+    IF cardinality(claimed.seqs) > 0 THEN
       IF cardinality(s_job) = 0 THEN
         -- Not waited for: who ends it may wait for what is locked by now.
         PERFORM 1 FROM spool.session x WHERE x.session = v_session FOR KEY SHARE SKIP LOCKED;
         IF NOT found THEN PERFORM spool.refuse('SP005', 'the session''s lease is gone'); END IF;
       END IF;
-      takes_places := true = ANY (picked.limited);
-      IF takes_places THEN
-        PERFORM spool.started(ARRAY(SELECT p.seq FROM unnest(picked.seqs, picked.limited) p (seq, limited) WHERE p.limited), now);
-      END IF;
-      RETURN QUERY
-        WITH p AS MATERIALIZED (
-          SELECT u.*, gen_random_uuid() AS token, coalesce(l.attempts, 0) + 1 AS attempt, l.phase, l.deadline
-          FROM unnest(picked.seqs, picked.plain, picked.limited, picked.widths) WITH ORDINALITY u (seq, plain, limited, slots, at)
-            LEFT JOIN spool.life l ON NOT u.plain AND l.seq = u.seq
-        ), run AS (
-          INSERT INTO spool.running (seq, token, session, attempt, claimed, plain, limited)
-            SELECT p.seq, p.token, v_session, p.attempt, now, p.plain, p.limited FROM p)
-        SELECT c.what, c.n, c.job, c.parent, c.root, c.token, c.kind, c.name, c.owner, c.phase, c.args, c.extra, c.attempt,
-          c.most_attempts, c.slots, c.timeout, c.until_deadline, c.unchecked
-        FROM (
-          SELECT p.at, 1 AS what, j.seq AS n, j.id AS job, up.id AS parent, coalesce(top.id, j.id) AS root, p.token,
-            j.kind, j.name, j.owner, coalesce(p.phase, '') AS phase, j.args, k.value AS extra, p.attempt,
-            j.most_attempts, p.slots, j.timeout, CASE WHEN coalesce(p.deadline, j.deadline) IS NOT NULL
-              THEN greatest(coalesce(p.deadline, j.deadline) - now, 0) END AS until_deadline,
+      takes_places := cardinality(claimed.limited) > 0;
+      IF takes_places THEN PERFORM spool.started(claimed.limited, now); END IF;
+      IF claimed.plain THEN
+        RETURN QUERY SELECT 1, j.seq, j.id, NULL::uuid, j.id, claimed.tokens[s.at], j.kind, j.name, j.owner, '', j.args, NULL, 1,
+            j.most_attempts, claimed.widths[s.at], j.timeout, NULL::bigint, j.unchecked
+          FROM generate_series(1, cardinality(claimed.seqs)) s (at) JOIN spool.job j ON j.seq = claimed.seqs[s.at];
+      ELSE
+        RETURN QUERY SELECT 1, j.seq, j.id, up.id, coalesce(top.id, j.id), claimed.tokens[s.at], j.kind, j.name, j.owner,
+            coalesce(l.phase, ''), j.args, k.value, coalesce(l.attempts, 0) + 1, j.most_attempts, claimed.widths[s.at], j.timeout,
+            CASE WHEN coalesce(l.deadline, j.deadline) IS NOT NULL THEN greatest(coalesce(l.deadline, j.deadline) - now, 0) END,
             j.unchecked
-          FROM p JOIN spool.job j ON j.seq = p.seq
-            LEFT JOIN spool.checkpoint k ON NOT p.plain AND k.seq = p.seq
+          FROM generate_series(1, cardinality(claimed.seqs)) s (at) JOIN spool.job j ON j.seq = claimed.seqs[s.at]
+            LEFT JOIN spool.life l ON l.seq = j.seq LEFT JOIN spool.checkpoint k ON k.seq = j.seq
             LEFT JOIN spool.job up ON up.seq = j.parent LEFT JOIN spool.job top ON top.seq = j.root
-        ) c ORDER BY c.at;
-      -- Children of those that had some, in the order of their insertion: job_of_parent, outcome_of_job.
-      RETURN QUERY SELECT 2, p.seq, c.id, NULL::uuid, NULL::uuid, o.token, c.kind, c.name, NULL::text, NULL::text, c.args,
-          o.result, o.state::integer, NULL::integer, NULL::integer, NULL::bigint, NULL::bigint, NULL::boolean
-        FROM unnest(picked.seqs, picked.plain) WITH ORDINALITY p (seq, plain, at)
-          JOIN spool.life l ON l.seq = p.seq AND l.has_children
-          JOIN spool.job c ON c.parent = p.seq
-          JOIN spool.outcome o ON o.seq = c.seq AND NOT o.superseded
-        WHERE NOT p.plain AND NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = c.seq)
-        ORDER BY p.at, c.seq;
-      RETURN QUERY SELECT 4, p.lane::bigint, NULL::uuid, NULL::uuid, NULL::uuid, NULL::uuid, NULL::text, NULL::text,
-          NULL::text, NULL::text, NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::integer, max(p.rank),
-          NULL::bigint, NULL::boolean
-        FROM unnest(picked.at_lane, picked.ranks) p (lane, rank) GROUP BY p.lane;
+          ORDER BY s.at;
+        -- Children of those that had some, in the order of their insertion: job_of_parent, outcome_of_job.
+        RETURN QUERY SELECT 2, l.seq, c.id, NULL::uuid, NULL::uuid, o.token, c.kind, c.name, NULL::text, NULL::text, c.args,
+            o.result, o.state::integer, NULL::integer, NULL::integer, NULL::bigint, NULL::bigint, NULL::boolean
+          FROM generate_series(1, cardinality(claimed.seqs)) s (at)
+            JOIN spool.life l ON l.seq = claimed.seqs[s.at] AND l.has_children
+            JOIN spool.job c ON c.parent = l.seq
+            JOIN spool.outcome o ON o.seq = c.seq AND NOT o.superseded
+          WHERE NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = c.seq)
+          ORDER BY s.at, c.seq;
+      END IF;
+      FOR i IN 1 .. cardinality(claimed.last_lanes) LOOP
+        RETURN NEXT (4, claimed.last_lanes[i], NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+          claimed.last_ranks[i], NULL, NULL)::spool.exchanged;
+      END LOOP;
     END IF;
   END IF;
   IF takes_places OR (settled_any AND (slots <= 0 OR most_jobs <= 0)) THEN next_opening := spool.admit(now); END IF;
-  RETURN NEXT (3, least((SELECT min(p.due) FROM spool.parked p WHERE p.state = 2), next_opening) - now, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+  RETURN NEXT (3, least(next_due, next_opening) - now, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, array_to_string(spool.woken(), ','), claim_time, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
 END $$;
