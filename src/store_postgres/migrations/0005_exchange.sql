@@ -386,6 +386,8 @@ DECLARE
   claim_time integer := 0;
   next_due bigint;
   next_opening bigint;
+  is_late boolean;
+  has_limits boolean;
   takes_places boolean := false;
   settled_any boolean := false;
 BEGIN
@@ -465,14 +467,15 @@ BEGIN
     END IF;
   END IF;
 
-  SELECT min(p.due) INTO next_due FROM spool.parked p WHERE p.state = 2;
+  SELECT min(p.due), EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now), EXISTS (SELECT 1 FROM spool.limit_rule)
+    INTO next_due, is_late, has_limits FROM spool.parked p WHERE p.state = 2;
   IF slots > 0 AND most_jobs > 0 THEN
     IF next_due <= now THEN
       PERFORM spool.move_due(1000, now);
       SELECT min(p.due) INTO next_due FROM spool.parked p WHERE p.state = 2;
     END IF;
-    IF EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now) THEN PERFORM spool.stop_late(1000, now); END IF;
-    next_opening := spool.admit(now);
+    IF is_late THEN PERFORM spool.stop_late(1000, now); END IF;
+    IF has_limits THEN next_opening := spool.admit(now); END IF;
     began := clock_timestamp();
     claimed := spool.claim(v_session, now, slots, all_slots, most_jobs, queues, tags, mark_lanes, marks);
     claim_time := extract(epoch FROM clock_timestamp() - began) * 1000000;
@@ -513,7 +516,7 @@ BEGIN
       END LOOP;
     END IF;
   END IF;
-  IF takes_places OR (settled_any AND (slots <= 0 OR most_jobs <= 0)) THEN next_opening := spool.admit(now); END IF;
+  IF has_limits AND (takes_places OR (settled_any AND (slots <= 0 OR most_jobs <= 0))) THEN next_opening := spool.admit(now); END IF;
   RETURN NEXT (3, least(next_due, next_opening) - now, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, array_to_string(spool.woken(), ','), claim_time, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
 END $$;
