@@ -7,7 +7,7 @@ namespace {
 
 constexpr const char* kLaneOf = "SELECT spool.lane_of($1, $2, $3, $4)";
 constexpr const char* kInsertPlain =
-    "SELECT spool.insert_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    "SELECT spool.insert_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false)";
 // Both are read from one row each: the lanes are known when the last job is in.
 constexpr const char* kInsert =
     "WITH added AS MATERIALIZED (SELECT * FROM spool.insert($1, $2)) SELECT a.id, a.existed, a.code, "

@@ -8,10 +8,12 @@ CREATE TYPE spool.new_job AS (
   unchecked boolean);
 CREATE TYPE spool.inserted AS (id uuid, existed boolean, code text, message text);
 
--- Jobs with ids that nobody has, without parent, needs, key, deadline, delay. Returns the lanes that they are in.
+-- Jobs with ids that nobody has, without parent, needs, unique key, deadline, delay, and not held. Returns the lanes that they
+-- are in.
 CREATE FUNCTION spool.insert_plain(
   shift bigint, ids uuid[], kinds text[], names text[], owners text[], lanes integer[], args text[], labels text[],
-  most_attempts integer[], timeouts bigint[], weights double precision[], optionals boolean[], limit_keys text[])
+  most_attempts integer[], timeouts bigint[], weights double precision[], optionals boolean[], limit_keys text[],
+  unchecked boolean)
 RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
   now bigint := spool.clock(shift);
@@ -19,9 +21,9 @@ DECLARE
 BEGIN
   WITH added AS (
     INSERT INTO spool.job (id, kind, name, owner, lane, args, labels, most_attempts, timeout, weight, optional, limit_key,
-                           held, delay, created)
+                           held, delay, created, unchecked)
       SELECT n.id, n.kind, n.name, n.owner, n.lane, n.args, n.labels, n.most_attempts, n.timeout, n.weight,
-        n.optional, n.limit_key, false, 0, now
+        n.optional, n.limit_key, false, 0, now, insert_plain.unchecked
       FROM unnest(ids, kinds, names, owners, lanes, args, labels, most_attempts, timeouts, weights, optionals, limit_keys)
         n (id, kind, name, owner, lane, args, labels, most_attempts, timeout, weight, optional, limit_key)
       RETURNING lane, seq

@@ -143,6 +143,13 @@ BEGIN
   j.unchecked := true;
   PERFORM spool.check_new_job(j);
 
+  IF j.id IS NULL AND j.parent IS NULL AND j.needs = '[]' AND j.unique_key IS NULL AND j.deadline IS NULL AND NOT j.held
+     AND j.delay = 0 THEN
+    PERFORM spool.hint(spool.insert_plain(0, ARRAY[j.made_id], ARRAY[j.kind], ARRAY[j.name], ARRAY[j.owner],
+      ARRAY[spool.lane_of(j.queue, j.slots, j.tags, j.priority)], ARRAY[j.args], ARRAY[j.labels], ARRAY[j.most_attempts],
+      ARRAY[j.timeout], ARRAY[j.weight], ARRAY[j.optional], ARRAY[j.limit_key], true));
+    RETURN j.made_id;
+  END IF;
   SELECT * INTO one FROM spool.insert_one(j, NULL, now);
   IF (one.added).code IS NOT NULL THEN
     PERFORM spool.refuse(CASE (one.added).code WHEN 'not_found' THEN 'SP002' WHEN 'conflict' THEN 'SP003' ELSE 'SP001' END,
