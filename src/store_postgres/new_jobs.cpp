@@ -55,10 +55,15 @@ std::vector<Result<Inserted>> insert_plain(Connection& db, LaneNumbers& lanes, D
     optionals.push_back(job.optional);
   }
   if (ids.empty()) return results;
-  Rows row = db.query(kInsertPlain, shift, ids, kinds, names, owners, lane_numbers, args, labels,
-                      most_attempts, timeouts, weights, optionals, limit_keys);
-  if (row.next())
-    for (const std::int64_t lane : row.i64s(0)) woken.push_back(static_cast<int>(lane));
+  try {
+    Rows row = db.query(kInsertPlain, shift, ids, kinds, names, owners, lane_numbers, args, labels,
+                        most_attempts, timeouts, weights, optionals, limit_keys);
+    if (row.next())
+      for (const std::int64_t lane : row.i64s(0)) woken.push_back(static_cast<int>(lane));
+  } catch (const StoreError&) {
+    lanes.forget();
+    throw;
+  }
   return results;
 }
 
@@ -72,6 +77,11 @@ int LaneNumbers::of(Connection& db, const NewJob& job) {
   const int lane = row.next() ? row.i32(0) : 0;
   known_.emplace(std::move(key), lane);
   return lane;
+}
+
+void LaneNumbers::forget() {
+  const std::lock_guard lock(mutex_);
+  known_.clear();
 }
 
 Json to_new_job(const Draft& draft) {

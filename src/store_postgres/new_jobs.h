@@ -14,10 +14,12 @@
 
 namespace spool::postgres {
 
-// The numbers of lanes, which never change and are never removed. Thread-safe.
+// The numbers of lanes, which never change and are never removed; only a database that was put back to an
+// earlier state may not know one. Thread-safe.
 class LaneNumbers {
  public:
   [[nodiscard]] int of(Connection& db, const NewJob& job);
+  void forget();
 
  private:
   using Key = std::tuple<std::string, int, std::vector<std::string>, int>;

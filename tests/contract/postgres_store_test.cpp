@@ -191,6 +191,112 @@ TEST_F(PostgresHeldTree, AWorkerThatGoesLeavesItToItsLease) {
   EXPECT_EQ(must(store_->get(held)).state, State::kCancelled);
 }
 
+// An application that made the first job of a lane, and leaves its transaction open, holds up nobody: there
+// may be more lanes of a kind.
+class PostgresLanes : public PostgresLocks {
+ protected:
+  Uuid insert(Store& store, const NewJob& job) {
+    return must(must(store.insert(std::span(&job, 1))).at(0)).id;
+  }
+  std::int64_t count(const char* of) {
+    postgres::Rows rows = db_.query(fmt::format("SELECT count(*) FROM spool.{}", of).c_str());
+    return rows.next() ? rows.i64(0) : -1;
+  }
+  // In the order of the claims.
+  std::vector<std::string> claimed_kinds(Session session) {
+    ClaimRequest want;
+    want.slots = want.all_slots = 100;
+    std::vector<std::string> kinds;
+    for (const Claim& claim : must(store_->exchange(session, {}, want)).claimed) kinds.push_back(claim.kind);
+    return kinds;
+  }
+  using Kinds = std::vector<std::string>;
+};
+
+TEST_F(PostgresLanes, NobodyWaitsForTheTransactionThatMakesOne) {
+  const Session session = open_session();
+  db_.run("BEGIN");
+  db_.run("SELECT spool.enqueue('held')");
+  postgres::Connection other{postgres::Conninfo(backend_.url())};
+  other.run("SELECT spool.enqueue('sql')");
+  insert(*store_, new_job("plain"));
+  NewJob keyed = new_job("keyed");
+  keyed.unique_key = "k";
+  insert(*store_, keyed);
+  EXPECT_EQ(claimed_kinds(session), (Kinds{"sql", "plain", "keyed"}));
+
+  db_.run("COMMIT");
+  EXPECT_EQ(claimed_kinds(session), Kinds{"held"});
+  EXPECT_EQ(count("lane"), 2);
+  insert(*backend_.open(), new_job("next"));    // in the first of the two
+  insert(*store_, new_job("of the old lane"));  // in the one that this handle knows
+  EXPECT_EQ(claimed_kinds(session), (Kinds{"next", "of the old lane"}));
+  EXPECT_EQ(count("lane"), 2);
+}
+
+TEST_F(PostgresLanes, OneIsMadeWhenNobodyHoldsIt) {
+  insert(*store_, new_job("a"));
+  insert(*backend_.open(), new_job("b"));
+  db_.run("SELECT spool.enqueue('c')");
+  EXPECT_EQ(count("lane"), 1);
+}
+
+TEST_F(PostgresLanes, OneThatWasRolledBackIsMadeAgain) {
+  const Session session = open_session();
+  db_.run("BEGIN");
+  db_.run("SELECT spool.enqueue('undone')");
+  insert(*store_, new_job("first"));
+  db_.run("ROLLBACK");
+  insert(*store_, new_job("second"));
+  db_.run("SELECT spool.enqueue('third')");
+  EXPECT_EQ(claimed_kinds(session), (Kinds{"first", "second", "third"}));
+  EXPECT_EQ(count("lane"), 1);
+}
+
+TEST_F(PostgresLanes, AJobIsTheSameInEitherOfTwo) {
+  NewJob job = new_job("a");
+  job.id = Uuid::v7();
+  db_.run("BEGIN");
+  db_.run("SELECT spool.enqueue('held')");
+  insert(*store_, job);
+  db_.run("COMMIT");
+  EXPECT_TRUE(must(must(store_->insert(std::span(&job, 1))).at(0)).existed);
+  job.priority = 1;
+  EXPECT_EQ(code_of(must(store_->insert(std::span(&job, 1))).at(0)), "conflict");
+}
+
+TEST_F(PostgresLanes, OneThatIsGoneIsMadeAgain) {  // of a database that was put back
+  const Session session = open_session();
+  insert(*store_, new_job("a"));
+  EXPECT_EQ(claimed_kinds(session), Kinds{"a"});
+  db_.run("DELETE FROM spool.lane");
+  insert(*store_, new_job("b"));
+  EXPECT_EQ(claimed_kinds(session), Kinds{"b"});
+}
+
+TEST_F(PostgresLanes, NobodyWaitsForTheTransactionThatMakesALineOfALimit) {
+  Limit limit;
+  limit.scope = LimitScope::kKey;
+  limit.name = "customer*";
+  limit.concurrency = 1;
+  must(store_->set_limit(limit));
+  NewJob job = new_job("mine");
+  job.limit_key = "customer 1";
+  const Session session = open_session();
+  db_.run("BEGIN");
+  db_.run("SELECT spool.enqueue('held', '{}', '{\"limit_key\": \"customer 1\"}')");
+  insert(*store_, job);
+  EXPECT_EQ(claimed_kinds(session), Kinds{"mine"});
+  NewJob later = job;
+  later.delay = std::chrono::seconds(1);
+  insert(*store_, later);
+  store_->shift_clock_for_tests(std::chrono::seconds(2));
+  db_.run("COMMIT");
+  EXPECT_EQ(claimed_kinds(session), Kinds{}) << "the key has one place";
+  EXPECT_EQ(must(store_->limits()).at(0).waiting, 2);
+  EXPECT_EQ(count("limit_line"), 2);
+}
+
 TEST_F(PostgresLocks, IdleWorkersWriteNothing) {
   const std::string session = open_session().id.text();
   db_.run("BEGIN READ ONLY");

@@ -77,19 +77,30 @@ BEGIN
   END IF;
 END $$;
 
+-- The first lane of such jobs. Where there is none, one transaction makes it; who comes while that is open makes another one.
 CREATE FUNCTION spool.lane_of(queue text, slots integer, tags text[], priority integer) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
   found_lane integer;
+  is_maker boolean := false;
   sorted text[] := ARRAY(SELECT DISTINCT t FROM unnest(tags) t ORDER BY t);
 BEGIN
   LOOP
-    SELECT l.lane INTO found_lane FROM spool.lane l
+    SELECT min(l.lane) INTO found_lane FROM spool.lane l
       WHERE l.queue = lane_of.queue AND l.slots = lane_of.slots AND l.tags = sorted AND l.priority = lane_of.priority;
-    IF found THEN RETURN found_lane; END IF;
-    INSERT INTO spool.lane (queue, slots, tags, priority) VALUES (queue, slots, sorted, priority)
-      ON CONFLICT DO NOTHING;
+    IF found_lane IS NOT NULL THEN RETURN found_lane; END IF;
+    EXIT WHEN is_maker;  -- nor has anybody made it just before
+    is_maker := pg_try_advisory_xact_lock(hashtextextended('spool.lane ' || (queue, slots, sorted, priority)::text, 0));
+    EXIT WHEN NOT is_maker;
   END LOOP;
+  INSERT INTO spool.lane AS l (queue, slots, tags, priority) VALUES (queue, slots, sorted, priority)
+    RETURNING l.lane INTO found_lane;
+  RETURN found_lane;
+END $$;
+CREATE FUNCTION spool.same_lane(one integer, other integer) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN one = other OR EXISTS (SELECT 1 FROM spool.lane a JOIN spool.lane b
+    ON (b.queue, b.slots, b.tags, b.priority) = (a.queue, a.slots, a.tags, a.priority) WHERE a.lane = one AND b.lane = other);
 END $$;
 
 -- As it is; its place is not locked. Every join goes by primary key; outcome by outcome_of_job.
@@ -190,11 +201,11 @@ BEGIN
   SELECT a.queue, coalesce(j.limit_key, '') INTO v_queue, v_key
     FROM spool.job j JOIN spool.lane a ON a.lane = j.lane WHERE j.seq = of;
   IF NOT spool.has_limit(v_queue, nullif(v_key, '')) THEN RETURN NULL; END IF;
-  LOOP
-    SELECT l.line INTO found_line FROM spool.limit_line l WHERE l.queue = v_queue AND l.key = v_key;
-    IF found THEN RETURN found_line; END IF;
-    INSERT INTO spool.limit_line (queue, key) VALUES (v_queue, v_key) ON CONFLICT DO NOTHING;
-  END LOOP;
+  SELECT min(l.line) INTO found_line FROM spool.limit_line l WHERE l.queue = v_queue AND l.key = v_key;
+  IF found_line IS NULL THEN
+    INSERT INTO spool.limit_line AS l (queue, key) VALUES (v_queue, v_key) RETURNING l.line INTO found_line;
+  END IF;
+  RETURN found_line;
 END $$;
 
 -- Available, or in the line of its limits, where spool.admit() finds it.

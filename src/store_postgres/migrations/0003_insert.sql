@@ -17,6 +17,7 @@ CREATE FUNCTION spool.insert_plain(
 RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
   now bigint := spool.clock(shift);
+  many bigint;
   woken integer[];
 BEGIN
   WITH added AS (
@@ -32,7 +33,10 @@ BEGIN
       SELECT a.lane, spool.rank_of(l.priority, now), a.seq, true FROM added a JOIN spool.lane l ON l.lane = a.lane
       RETURNING lane
   )
-  SELECT array_agg(DISTINCT line.lane) INTO woken FROM line;
+  SELECT array_agg(DISTINCT line.lane), count(*) INTO woken, many FROM line;
+  IF many < cardinality(ids) THEN  -- a standby that was promoted need not have all that was committed: the caller asks again
+    RAISE EXCEPTION 'a lane is gone' USING ERRCODE = 'serialization_failure';
+  END IF;
   IF EXISTS (SELECT 1 FROM spool.limit_rule) THEN
     PERFORM spool.into_lines();
     PERFORM spool.admit(now);
@@ -47,7 +51,8 @@ DECLARE
   had spool.job;
 BEGIN
   SELECT * INTO had FROM spool.job x WHERE x.seq = of;
-  RETURN had.kind = j.kind AND had.name = j.name AND had.owner = same_job.owner AND had.lane = same_job.lane
+  RETURN had.kind = j.kind AND had.name = j.name AND had.owner = same_job.owner
+    AND spool.same_lane(had.lane, same_job.lane)
     AND had.labels IS NOT DISTINCT FROM j.labels AND had.most_attempts = j.most_attempts
     AND had.timeout IS NOT DISTINCT FROM j.timeout AND had.deadline_asked IS NOT DISTINCT FROM j.deadline
     AND had.unique_key IS NOT DISTINCT FROM j.unique_key

@@ -99,7 +99,7 @@ BEGIN
     SELECT DISTINCT a.queue, coalesce(j.limit_key, '')
       FROM spool.ready r JOIN spool.job j ON j.seq = r.seq JOIN spool.lane a ON a.lane = j.lane
       WHERE NOT r.limited AND spool.has_limit(a.queue, j.limit_key)
-    ON CONFLICT DO NOTHING;
+        AND NOT EXISTS (SELECT 1 FROM spool.limit_line l WHERE l.queue = a.queue AND l.key = coalesce(j.limit_key, ''));
   WITH moved AS (
     DELETE FROM spool.ready r USING spool.job j, spool.lane a, spool.limit_line l
       WHERE NOT r.limited AND j.seq = r.seq AND a.lane = j.lane AND l.queue = a.queue
