@@ -45,12 +45,13 @@ def say(line):
 
 
 class Postgres:
-    """A real one, durable as by default, that can be made to crash."""
+    """A real one, durable as by default, that can be made to crash. `more`: options of tests/servers/postgres."""
 
-    def __init__(self):
-        self.process = subprocess.Popen([SERVERS / "postgres", "--set", "max_connections=600"], stdin=subprocess.PIPE,
+    def __init__(self, *more):
+        self.process = subprocess.Popen([SERVERS / "postgres", "--set", "max_connections=600", *map(str, more)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.admin = self.process.stdout.readline().strip()
+        assert self.admin, "the server does not start"
         for _ in range(2):
             self.process.stdout.readline()
         self.port = urllib.parse.urlsplit(self.admin).port
@@ -274,26 +275,13 @@ class Faults:
             undo()
 
 
-class FleetTest(unittest.TestCase):
-    """Four workers of `command()`, on a database of their own."""
+class HistoryTest(unittest.TestCase):
+    """Workers of a database whose history is written: what they said and did."""
 
     def setUp(self):
-        say(f"SPOOL_CHAOS_SEED={SEED}")
-        self.chance = random.Random(SEED)
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
-        self.postgres = self.opened(Postgres())
-        self.network = self.opened(Network())
-        try:
-            self.namespace = self.opened(Namespace())
-        except PermissionError as refused:
-            self.namespace = None
-            self.addCleanup(self.report_skipped, str(refused))
         self.workers = []
-
-    def report_skipped(self, why):  # at the end: a skip in setUp would keep the test from running
-        with self.subTest("a worker that is cut off"):
-            self.skipTest(why)
 
     def opened(self, thing):
         self.stack.callback(thing.close)
@@ -301,6 +289,61 @@ class FleetTest(unittest.TestCase):
 
     def what_workers_said(self):
         return "\n".join(f"--- {worker.name}\n{pathlib.Path(worker.log).read_text(errors='replace')[-3000:]}" for worker in self.workers)
+
+    def drain_fleet(self):
+        """Each ends by SIGTERM, in order."""
+        for worker in self.workers:
+            worker.process.terminate()
+        for worker in self.workers:
+            try:
+                code = worker.process.wait(SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                code = None
+            self.assertEqual(code, 0, f"{worker.name} did not end in order\n{self.what_workers_said()}")
+        self.workers = []
+
+    def assert_nothing_was_lost_or_settled_twice(self, database):
+        ask = lambda sql: self.postgres.ask(sql, database)
+        left = ask("SELECT (SELECT count(*) FROM spool.ready) + (SELECT count(*) FROM spool.parked) + (SELECT count(*) FROM spool.running)")
+        self.assertEqual(left, [["0"]], "jobs are left that are not ended")
+        ends = ask("SELECT j.id, count(o.n) FROM spool.job j LEFT JOIN spool.outcome o ON o.seq = j.seq AND NOT o.superseded"
+                   " GROUP BY j.id HAVING count(o.n) <> 1")
+        self.assertEqual(ends, [], "jobs that have not ended once")
+        self.check_history(ask("SELECT what, seq, token, session, xid FROM history.event ORDER BY n"))
+
+    def check_history(self, events):
+        """A job is held by one attempt at a time, and what has a token ends in the transaction in which that attempt let go of it."""
+        held, let_go = {}, {}
+        for what, seq, token, session, xid in events:
+            if what == "claimed":
+                self.assertNotIn(seq, held, "claimed while another attempt held it")
+                held[seq] = (token, session)
+            elif what == "left":
+                self.assertEqual(held.pop(seq, None), (token, session), "an attempt let go of what it did not hold")
+                let_go[seq] = (token, xid)
+            elif token:
+                self.assertEqual(let_go.get(seq), (token, xid), "a stale token has written")
+        self.assertEqual(held, {}, "still held")
+
+
+class FleetTest(HistoryTest):
+    """Four workers of `command()`, on a database of their own."""
+
+    def setUp(self):
+        super().setUp()
+        say(f"SPOOL_CHAOS_SEED={SEED}")
+        self.chance = random.Random(SEED)
+        self.postgres = self.opened(Postgres())
+        self.network = self.opened(Network())
+        try:
+            self.namespace = self.opened(Namespace())
+        except PermissionError as refused:
+            self.namespace = None
+            self.addCleanup(self.report_skipped, str(refused))
+
+    def report_skipped(self, why):  # at the end: a skip in setUp would keep the test from running
+        with self.subTest("a worker that is cut off"):
+            self.skipTest(why)
 
     def start_fleet(self, folder, database, make, clocks=(0, 0, 0, 0)):
         """make(ways) gives a worker's command and environment; ways: {server: (host, port)}."""
@@ -318,18 +361,6 @@ class FleetTest(unittest.TestCase):
     def servers(self):
         """{name: port} of what workers reach through proxies."""
         return {"PostgreSQL": self.postgres.port}
-
-    def drain_fleet(self):
-        """Each ends by SIGTERM, in order."""
-        for worker in self.workers:
-            worker.process.terminate()
-        for worker in self.workers:
-            try:
-                code = worker.process.wait(SECONDS_TO_END)
-            except subprocess.TimeoutExpired:
-                code = None
-            self.assertEqual(code, 0, f"{worker.name} did not end in order\n{self.what_workers_said()}")
-        self.workers = []
 
     def disturb(self, database, faults, most, rest, ended):
         """At most so many faults with such pauses at most between them, until it has ended(), and then peace. Returns how many there
@@ -362,26 +393,3 @@ class FleetTest(unittest.TestCase):
             self.assertLess(time.monotonic() - last, 2 * LEASE, f"nothing goes on any more\n{self.what_workers_said()}")
             time.sleep(0.1)
         say(f"  ended {time.monotonic() - began:.1f} s after the last fault was over")
-
-    def assert_nothing_was_lost_or_settled_twice(self, database):
-        ask = lambda sql: self.postgres.ask(sql, database)
-        left = ask("SELECT (SELECT count(*) FROM spool.ready) + (SELECT count(*) FROM spool.parked) + (SELECT count(*) FROM spool.running)")
-        self.assertEqual(left, [["0"]], "jobs are left that are not ended")
-        ends = ask("SELECT j.id, count(o.n) FROM spool.job j LEFT JOIN spool.outcome o ON o.seq = j.seq AND NOT o.superseded"
-                   " GROUP BY j.id HAVING count(o.n) <> 1")
-        self.assertEqual(ends, [], "jobs that have not ended once")
-        self.check_history(ask("SELECT what, seq, token, session, xid FROM history.event ORDER BY n"))
-
-    def check_history(self, events):
-        """A job is held by one attempt at a time, and what has a token ends in the transaction in which that attempt let go of it."""
-        held, let_go = {}, {}
-        for what, seq, token, session, xid in events:
-            if what == "claimed":
-                self.assertNotIn(seq, held, "claimed while another attempt held it")
-                held[seq] = (token, session)
-            elif what == "left":
-                self.assertEqual(held.pop(seq, None), (token, session), "an attempt let go of what it did not hold")
-                let_go[seq] = (token, xid)
-            elif token:
-                self.assertEqual(let_go.get(seq), (token, xid), "a stale token has written")
-        self.assertEqual(held, {}, "still held")
