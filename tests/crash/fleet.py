@@ -45,13 +45,15 @@ def say(line):
 
 
 class Postgres:
-    """A real one, durable as by default, that can be made to crash. `more`: options of tests/servers/postgres."""
+    """A real one, durable as by default, that can be made to crash. `more`: options of tests/servers/postgres. Raises PermissionError
+    where it can have no --disk."""
 
     def __init__(self, *more):
         self.process = subprocess.Popen([SERVERS / "postgres", "--set", "max_connections=600", *map(str, more)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.admin = self.process.stdout.readline().strip()
-        assert self.admin, "the server does not start"
+        if not self.admin:
+            raise PermissionError("the server's disk cannot be mounted") if self.process.wait() == 77 else AssertionError("no server")
         for _ in range(2):
             self.process.stdout.readline()
         self.port = urllib.parse.urlsplit(self.admin).port

@@ -11,17 +11,19 @@ from fleet import HISTORY, HistoryTest, Worker
 from running import SPOOL
 
 SECONDS_TO_HAPPEN = 90
-# Ends when somebody writes "go"; its result is so long that it needs room of its own in the database.
+# Ends when somebody writes "go", with a result of so many random bytes.
 HELD = """#!/bin/sh
 touch "{folder}/began.$$"
 while [ ! -e "{folder}/go" ]; do sleep 0.05; done
-printf '{{"result": {{"text": "%s"}}}}\\n' "$(head -c 6000 /dev/urandom | base64 -w 0)"
+[ -z "$1" ] || printf '{{"result": {{"text": "%s"}}}}\\n' "$(head -c "$1" /dev/urandom | base64 -w 0)"
 touch "{folder}/done.$$"
 """
 CONFIG = """[commands.quick]
 command = ["true"]
 [commands.held]
 command = ["{folder}/held"]
+[commands.telling]
+command = ["{folder}/held", "6000"]
 """
 WAITS = "the store does not answer, waiting for it"
 GOES_ON = "the store answers again"
