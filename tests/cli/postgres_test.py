@@ -15,13 +15,15 @@ command = ["/bin/sh", "-c", "printf '{\\"result\\": {\\"words\\": 3}}\\\\n'"]
 
 
 class Postgres(CliTest):
+    server_options = ()
+
     def setUp(self):
         super().setUp()
         self.write("spool.toml", CONFIG)
-        self.server = subprocess.Popen([os.path.join(SOURCE, "tests/servers/postgres"), "--no-fsync"], stdin=subprocess.PIPE,
-                                       stdout=subprocess.PIPE, text=True)
+        self.server = subprocess.Popen([os.path.join(SOURCE, "tests/servers/postgres"), "--no-fsync", *self.server_options],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(self.stop)
-        self.admin = self.server.stdout.readline().strip()
+        self.admin, self.bouncer = (self.server.stdout.readline().strip() for _ in range(2))
         self.psql("CREATE DATABASE app")
         self.url = self.admin.rsplit("/", 1)[0] + "/app"
 
@@ -46,6 +48,18 @@ class Postgres(CliTest):
 
     def on_store(self, *words, **more):
         return self.spool(*words, "--store", self.url, **more)
+
+    def start_worker(self):
+        """Its process, and what `spool workers` says of it."""
+        worker = subprocess.Popen([SPOOL, "worker", "--store", self.url], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.PIPE, text=True)
+        for undo in (worker.stderr.close, worker.wait, worker.kill):
+            self.addCleanup(undo)
+        while "working on" not in worker.stderr.readline():
+            self.assertIsNone(worker.poll())
+        while not (workers := self.on_store("workers", "--json").json["workers"]):
+            self.assertIsNone(worker.poll())
+        return worker, workers
 
     def application(self):
         """A role with rights to enqueue alone, and a table of its own; returns the URL by which it connects."""
@@ -73,13 +87,7 @@ class Store(Postgres):
             self.assertEqual(self.on_store("show", job, "--json").json["state"], state)
 
     def test_a_worker_is_drained_from_elsewhere(self):
-        worker = subprocess.Popen([SPOOL, "worker", "--store", self.url], cwd=self.folder, env=self.environment(),
-                                  stderr=subprocess.PIPE, text=True)
-        self.addCleanup(worker.stderr.close)
-        while "working on" not in worker.stderr.readline():
-            self.assertIsNone(worker.poll())
-        while not (workers := self.on_store("workers", "--json").json["workers"]):
-            self.assertIsNone(worker.poll())
+        worker, workers = self.start_worker()
         self.assertEqual(self.on_store("worker", "--drain", workers[0]["id"][:18]).out, f"drained {workers[0]['host']}:{worker.pid}\n")
         self.assertEqual(worker.wait(60), 0)
 
@@ -175,6 +183,35 @@ class Store(Postgres):
         url = "postgres://spool:sesame@127.0.0.1:1/app"
         for words in (["queues", url], [url], ["queues", "--stor=" + url]):
             self.assertNotIn("sesame", self.spool(*words, code=2).err)
+
+
+class Bouncer(Postgres):
+    """The program has no other way to the database than PgBouncer in transaction mode."""
+
+    server_options = ("--pgbouncer",)
+
+    def setUp(self):
+        super().setUp()
+        self.straight, self.url = self.url, self.bouncer.rsplit("/", 1)[0] + "/app"
+
+    def test_a_worker_works_is_seen_and_is_drained(self):
+        self.on_store("migrate")
+        worker, workers = self.start_worker()
+        self.assertEqual([(w["pid"], w["running"]) for w in workers], [(worker.pid, [])])
+        submitted = self.on_store("submit", "exec", "command=count", "--wait", "--json").json
+        self.assertEqual((submitted["state"], submitted["result"]["result"]), ("succeeded", {"words": 3}))
+        enqueue = "SELECT spool.enqueue('exec', '{\"command\": \"count\"}')"
+        jobs = [self.psql(enqueue, url) for url in (self.url, self.straight)]
+        kept = self.psql(f"BEGIN; {enqueue}; COMMIT", self.url)
+        self.psql(f"BEGIN; {enqueue}; ROLLBACK", self.url)
+        for job in (*jobs, kept):
+            self.assertEqual(self.on_store("watch", job, "--json").json["state"], "succeeded")
+        self.assertEqual(self.psql("SELECT state, attempts, count(*) FROM spool.job_status GROUP BY 1, 2", self.url), "succeeded|1|4")
+        self.assertEqual(self.on_store("queues", "--json").json["queues"][0]["counts"]["succeeded"], 4)
+        self.on_store("worker", "--drain", f"{workers[0]['host']}:{worker.pid}")
+        self.assertEqual(worker.wait(60), 0)
+        self.assertRegex(worker.stderr.read(), r"\A[^\n]*asked to drain[^\n]*\n\Z", "nothing else was to be said")
+        self.assertEqual(self.on_store("workers", "--json").json["workers"], [])
 
 
 class Enqueue(Postgres):
