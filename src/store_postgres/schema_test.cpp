@@ -13,7 +13,6 @@ namespace spool::postgres {
 namespace {
 
 using test::PostgresDatabase;
-using test::PostgresServer;
 
 constexpr Migration kOne{"0001_a.sql", "CREATE TABLE spool.a (n int)"};
 constexpr Migration kTwo{
@@ -53,6 +52,7 @@ TEST_F(SchemaTest, AnEmptyDatabaseGetsTheSchema) {
 
 TEST_F(SchemaTest, OneOfManyThatStartAtOnceMakesIt) {
   std::vector<std::future<Error>> starting;
+  starting.reserve(8);
   for (int i = 0; i < 8; ++i)
     starting.push_back(std::async(std::launch::async, [&] {
       return failure_of([&] {
