@@ -8,11 +8,11 @@ import tempfile
 import unittest
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts/test"
-CALLED = ("scripts/setup", "scripts/fuzz", "scripts/tidy", "tests/browser/install", "bin/cmake", "bin/ctest")
+CALLED = ("scripts/setup", "scripts/fuzz", "scripts/tidy", "tests/browser/install", "bench/fleet/run", "bin/cmake", "bin/ctest")
 STAND_IN = """#!/bin/sh
 call="$(basename "$0") $*"
 echo "$call" >>"$CALLS"
-case "$call" in $FAILS) exit 1 ;; esac
+case "$call" in $FAILS) exit "${CODE:-1}" ;; esac
 """
 
 
@@ -58,7 +58,7 @@ class Test(unittest.TestCase):
         code, calls, said = self.run_it()
         self.assertEqual(code, 0, said)
         self.assertEqual(calls[-1], "ctest --preset release --repeat until-pass:2")
-        for what in ("ctest --preset asan", "ctest --preset tsan", "fuzz 30"):
+        for what in ("ctest --preset asan", "ctest --preset tsan", "fuzz 30", "run steady depth"):
             self.assertTrue(any(call.startswith(what) for call in calls), calls)
 
     def test_a_build_that_fails_runs_no_old_programs(self):
@@ -76,11 +76,23 @@ class Test(unittest.TestCase):
         self.assertEqual(self.ends_at("install*", "setup")[-1].strip(), "install")
         self.ends_at("tidy*", "clang-tidy on what changed")
 
+    def test_a_goal_of_speed_that_is_missed_is_told_and_fails_nothing(self):
+        code, calls, said = self.run_it(fails="run?steady*")
+        self.assertEqual(code, 0, said)
+        self.assertIn("a goal was missed in this run", said)
+        self.assertEqual(calls[-1], "ctest --preset release --repeat until-pass:2")
+
+    def test_speed_that_cannot_be_measured_ends_it(self):
+        code, calls, said = self.run_it(fails="run?steady*", CODE="3")
+        self.assertNotEqual(code, 0, said)
+        self.assertIn("the queue's steady state, and claims over many jobs: FAILED", said)
+        self.assertNotEqual(calls[-1], "ctest --preset release --repeat until-pass:2")
+
     def test_fast_leaves_out_what_it_says(self):
         code, calls, said = self.run_it(SPOOL_TEST_FAST="1")
         self.assertEqual(code, 0, said)
-        self.assertIn("SPOOL_TEST_FAST: no sanitizers, no clang-tidy, no fuzzing", said)
-        self.assertEqual([call for call in calls if "san" in call or "tidy" in call or "fuzz" in call], [])
+        self.assertIn("SPOOL_TEST_FAST: no sanitizers, no clang-tidy, no fuzzing, no benchmark", said)
+        self.assertEqual([call for call in calls if "san" in call or "tidy" in call or "fuzz" in call or "steady" in call], [])
 
     def test_clang_tidy_takes_what_changed_since_main_and_in_main_the_last_commit(self):
         self.assertIn("clang-tidy: 1 files changed", self.run_it()[2])
