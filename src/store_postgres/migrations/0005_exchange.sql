@@ -354,6 +354,7 @@ CREATE TYPE spool.exchanged AS (
   what integer, n bigint, job uuid, parent uuid, root uuid, token uuid, kind text, name text, owner text, phase text,
   args text, extra text, attempt integer, most_attempts integer, slots integer, timeout bigint, until_deadline bigint, unchecked boolean);
 
+-- s_...: the settlements, a column each; from s_result on, a column is null when none of them has such a thing.
 CREATE FUNCTION spool.exchange(
   shift bigint, session uuid, s_job uuid[], s_seq bigint[], s_token uuid[], s_what integer[], s_result text[],
   s_after bigint[], s_code text[], s_message text[], s_native integer[], s_log text[], s_cpu double precision[],
