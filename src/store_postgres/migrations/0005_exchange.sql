@@ -256,7 +256,8 @@ END $$;
 
 -- Claims in the order of (rank, seq) over all lanes that are open to the worker: from the line into running. A job at the head
 -- that does not fit the free slots keeps them for itself: nothing behind it is taken. What another claim holds is passed by.
--- marks: the rank to begin with in a lane (what is before is known to be gone); last_lanes and last_ranks: how far it came.
+-- marks: the rank to begin with in a lane (what is before is known to be gone); last_lanes and last_ranks: how far it came. plain: all of
+-- them are; limited: those that hold places.
 CREATE FUNCTION spool.claim(
   session bigint, now bigint, slots integer, all_slots integer, most_jobs integer, queues text[], tags text[],
   mark_lanes integer[], marks bigint[],
