@@ -51,12 +51,7 @@ class FullDisk(OutageTest):
         self.fill()
         self.let_go_and_wait()
         self.postgres.tell("clear")
-        self.until_ended()
-        self.assert_said_once()
-        claims = self.number("SELECT count(*) FROM history.event WHERE what = 'claimed'")
-        self.assertEqual(claims, PHASES * (HELD + QUICK), "some were done again")
-        self.assert_all_succeeded()
-        self.drain_fleet()
+        self.assert_all_end(claims=PHASES * (HELD + QUICK))
 
     def test_a_server_that_cannot_write_its_log_and_ends_is_waited_for(self):
         self.fill()
@@ -64,10 +59,7 @@ class FullDisk(OutageTest):
         said = self.refused(f"SELECT pg_logical_emit_message(false, 'spool', repeat('x', 1 << 20)) FROM generate_series(1, {DISK})")
         self.assertIn("server closed the connection unexpectedly", said)
         self.postgres.tell("clear")
-        self.until_ended()
-        self.assert_said_once()
-        self.assert_all_succeeded()  # what was in doubt may have been rescued, which charges no attempt
-        self.drain_fleet()
+        self.assert_all_end()  # what was in doubt may have been rescued, which charges no attempt
 
 
 if __name__ == "__main__":

@@ -93,6 +93,12 @@ class OutageTest(HistoryTest):
         for words in (WAITS, GOES_ON):
             self.assertEqual(self.times_said(words), [1] * len(self.workers), f"{words}\n{self.what_workers_said()}")
 
-    def assert_all_succeeded(self, attempts="1"):
-        self.assertEqual(self.ask("SELECT DISTINCT state, attempts FROM spool.job_status"), [["succeeded", attempts]])
+    def assert_all_end(self, claims=None):
+        """Well, each once, after that many claims if they are given; workers have said their words once, and end in order."""
+        self.until_ended()
+        self.assert_said_once()
+        if claims is not None:
+            self.assertEqual(self.number("SELECT count(*) FROM history.event WHERE what = 'claimed'"), claims, "some were done again")
+        self.assertEqual(self.ask("SELECT DISTINCT state, attempts FROM spool.job_status"), [["succeeded", "1"]])
         self.assert_nothing_was_lost_or_settled_twice(self.database)
+        self.drain_fleet()

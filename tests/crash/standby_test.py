@@ -38,12 +38,7 @@ class Standby(OutageTest):
         self.let_go(HELD)
         self.until_all_wait()
         self.promote()
-        self.until_ended()
-        self.assert_said_once()
-        claims = self.number("SELECT count(*) FROM history.event WHERE what = 'claimed'")
-        self.assertEqual(claims, PHASES * (HELD + QUICK), "some were done again")
-        self.assert_all_succeeded()
-        self.drain_fleet()
+        self.assert_all_end(claims=PHASES * (HELD + QUICK))
 
     def test_jobs_that_begin_and_end_meanwhile_end_once(self):
         self.enqueue("quick", QUICK)
@@ -52,10 +47,7 @@ class Standby(OutageTest):
         self.lose_primary()
         self.until_all_wait()
         self.promote()
-        self.until_ended()
-        self.assert_said_once()
-        self.assert_all_succeeded()  # what was in doubt may have been rescued, which charges no attempt
-        self.drain_fleet()
+        self.assert_all_end()  # what was in doubt may have been rescued, which charges no attempt
 
 
 if __name__ == "__main__":

@@ -472,11 +472,9 @@ BEGIN
   SELECT min(p.due), EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now), EXISTS (SELECT 1 FROM spool.limit_rule)
     INTO next_due, is_late, has_limits FROM spool.parked p WHERE p.state = 2;
   IF slots > 0 AND most_jobs > 0 THEN
-    IF next_due <= now THEN
-      PERFORM spool.move_due(1000, now);
-      SELECT min(p.due) INTO next_due FROM spool.parked p WHERE p.state = 2;
-    END IF;
+    IF next_due <= now THEN PERFORM spool.move_due(1000, now); END IF;
     IF is_late THEN PERFORM spool.stop_late(1000, now); END IF;
+    IF next_due <= now OR is_late THEN SELECT min(p.due) INTO next_due FROM spool.parked p WHERE p.state = 2; END IF;
     IF has_limits THEN next_opening := spool.admit(now); END IF;
     began := clock_timestamp();
     claimed := spool.claim(v_session, now, slots, all_slots, most_jobs, queues, tags, mark_lanes, marks);

@@ -143,7 +143,8 @@ BEGIN
   j.unchecked := true;
   PERFORM spool.check_new_job(j);
 
-  -- Where there are limits, places are given by claims: who gives them holds a lock to the end of its transaction, and this may be a long one.
+  -- Where there are limits, places are given by claims: who gives them holds a lock to the end of its transaction, and this may be
+  -- a long one.
   IF j.id IS NULL AND j.parent IS NULL AND j.needs = '[]' AND j.unique_key IS NULL AND j.deadline IS NULL AND NOT j.held
      AND j.delay = 0 AND NOT EXISTS (SELECT 1 FROM spool.limit_rule) THEN
     PERFORM spool.hint(spool.insert_plain(0, ARRAY[j.made_id], ARRAY[j.kind], ARRAY[j.name], ARRAY[j.owner],
