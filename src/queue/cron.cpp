@@ -152,6 +152,9 @@ std::optional<LocalMinute> first_local(const Cron& cron, LocalMinute from) {
 
 Result<const date::time_zone*> zone_of(const std::string& name) {
   try {
+    // The library makes its database when it is first asked. That each thread sees it whole is said here, in
+    // code that a sanitizer can read.
+    [[maybe_unused]] static const date::tzdb& made = date::get_tzdb();
     return date::locate_zone(name);
   } catch (const std::runtime_error&) {
     return fail(

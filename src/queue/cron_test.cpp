@@ -3,7 +3,9 @@
 #include <date/date.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <sstream>
+#include <thread>
 
 namespace spool {
 namespace {
@@ -220,6 +222,26 @@ TEST(Cron, WhatIsWrongIsNamed) {
   EXPECT_NE(complaint("0 0 30 2 *").find("never comes"), std::string::npos);
   EXPECT_NE(complaint("0 0 31 4,6 *").find("never comes"), std::string::npos);
   EXPECT_EQ(complaint("0 0 30 2 mon"), "") << "every Monday in February";
+}
+
+// In a process of its own, for the zones are read once; ThreadSanitizer is who would tell.
+TEST(CronDeathTest, AThreadMayAskForAZoneThatAnotherOneReadJustNow) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto ask_in_turn = [] {
+    std::atomic<bool> asked = false;  // relaxed: the threads share nothing but the zones
+    std::thread one([&] {
+      first("@daily", "2026-01-01 00:00:00", "UTC");
+      asked.store(true, std::memory_order_relaxed);
+    });
+    std::thread other([&] {
+      while (!asked.load(std::memory_order_relaxed)) std::this_thread::yield();
+      first("@daily", "2026-01-01 00:00:00", "UTC");
+    });
+    one.join();
+    other.join();
+    std::exit(0);
+  };
+  EXPECT_EXIT(ask_in_turn(), testing::ExitedWithCode(0), "");
 }
 
 TEST(Cron, AZoneThatDoesNotExistIsNamed) {
