@@ -159,7 +159,8 @@ class Store(Postgres):
     def test_a_newer_schema_is_refused_in_words(self):
         self.on_store("migrate")
         self.psql("INSERT INTO spool.schema_version (version, file) VALUES (999, 'later')", self.url)
-        self.assertIn("use a newer spool", self.on_store("jobs", code=2).err)
+        for words in (["jobs"], ["worker", "--until-idle"], ["submit", "exec", "command=count"], ["migrate"]):
+            self.assertIn("use a newer spool", self.on_store(*words, code=2).err, words)
 
     def test_what_cannot_be_reached_is_named_without_its_password(self):
         for url, told in (("postgres://spool:sesame@127.0.0.1:1/app", "127.0.0.1"),

@@ -297,6 +297,28 @@ TEST_F(PostgresLanes, NobodyWaitsForTheTransactionThatMakesALineOfALimit) {
   EXPECT_EQ(count("limit_line"), 2);
 }
 
+TEST_F(PostgresLanes, ALineOfALimitStaysAsLongAsSomebodyMayComeIntoIt) {
+  must(store_->set_limit({LimitScope::kKey, "customer*", 1, {}}));
+  NewJob job = new_job("waits");
+  job.limit_key = "customer 1";
+  const Session session = open_session();
+  insert(*store_, job);
+  const Claim running = must(claim(session)).claimed.at(0);
+  const Uuid waits = insert(*store_, job);
+  EXPECT_EQ(count("limit_line"), 1);
+  db_.run("BEGIN");
+  db_.run("SELECT spool.enqueue('held', '{}', '{\"limit_key\": \"customer 1\"}')");
+  must(store_->cancel(waits));
+  must(store_->rescue(100));
+  EXPECT_EQ(count("limit_line"), 1) << "another transaction has put a job into it";
+  db_.run("COMMIT");
+  const Settlement done{running.job, running.token, Succeeded{}, {}, {}};
+  must(store_->exchange(session, std::span(&done, 1), {}));
+  EXPECT_EQ(claimed_kinds(session), Kinds{"held"});
+  must(store_->rescue(100));
+  EXPECT_EQ(count("limit_line"), 0) << "nobody waits: keys come and go";
+}
+
 TEST_F(PostgresLocks, IdleWorkersWriteNothing) {
   const std::string session = open_session().id.text();
   db_.run("BEGIN READ ONLY");

@@ -1,4 +1,6 @@
 // Limits of queues and keys: how many run at once, how many start in a period. See queue/limit.h.
+#include <fmt/format.h>
+
 #include <atomic>
 #include <thread>
 
@@ -264,6 +266,30 @@ TEST_P(StoreContract, ALimitWithAStarIsOneForEachKeyAndTheClosestNameCounts) {
   ASSERT_EQ(uses.size(), 1u);
   EXPECT_EQ(uses[0].taken, 5);
   EXPECT_EQ(uses[0].waiting, 3 + 3 + 1);
+}
+
+TEST_P(StoreContract,
+       ALimitWithAStarMayCountForManyKeys) {  // each step within the time that a store may take to answer
+  constexpr int kKeys = 20'000, kBatch = 1000;
+  std::vector<NewJob> batch;
+  for (int i = 0; i < kKeys; ++i) {
+    batch.push_back(keyed(fmt::format("user {}", i)));
+    if (batch.size() < kBatch) continue;
+    must(store().insert(batch));
+    batch.clear();
+  }
+  must(store().set_limit(at_once("user *", 0)));
+  EXPECT_TRUE(claim().empty());
+  must(store().set_limit(at_once("user *", 1)));
+  const Uuid second = insert(keyed("user 0"));
+  EXPECT_EQ(must(store().limits()).at(0).taken, kKeys);
+  EXPECT_EQ(must(store().limits()).at(0).waiting, 1);
+  const Claim first = claim_one();
+  EXPECT_NE(first.job, second);
+  settle(first, Succeeded{});
+  EXPECT_EQ(state(second), State::kAvailable);
+  must(store().remove_limit(LimitScope::kKey, "user *"));
+  EXPECT_EQ(state(second), State::kAvailable);
 }
 
 TEST_P(StoreContract, ALimitOfZeroLetsNothingRun) {

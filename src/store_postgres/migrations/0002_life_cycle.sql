@@ -178,34 +178,40 @@ BEGIN
 END $$;
 
 -- The limit that applies to a queue or key: its own, or the one with the longest beginning.
-CREATE FUNCTION spool.limit_of(of_scope integer, of_name text) RETURNS spool.limit_rule LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  rule spool.limit_rule;
-BEGIN
-  SELECT r.* INTO rule FROM spool.limit_rule r
+CREATE FUNCTION spool.limit_of(of_scope integer, of_name text) RETURNS SETOF spool.limit_rule ROWS 1 LANGUAGE sql STABLE AS $$
+  SELECT r.* FROM spool.limit_rule r
     WHERE r.scope = of_scope AND (r.name = of_name OR right(r.name, 1) = '*' AND starts_with(of_name, left(r.name, -1)))
-    ORDER BY right(r.name, 1) = '*', length(r.name) DESC LIMIT 1;
-  RETURN rule;
+    ORDER BY right(r.name, 1) = '*', length(r.name) DESC LIMIT 1
+$$;
+CREATE FUNCTION spool.has_limit(queue text, key text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN EXISTS (SELECT 1 FROM spool.limit_of(0, queue)) OR EXISTS (SELECT 1 FROM spool.limit_of(1, key));
 END $$;
-CREATE FUNCTION spool.has_limit(queue text, key text) RETURNS boolean LANGUAGE sql STABLE AS
-$$ SELECT (spool.limit_of(0, queue)).scope IS NOT NULL OR (spool.limit_of(1, key)).scope IS NOT NULL $$;
+
+-- The line of a queue and key ('': none), made where there is none. It stays as long as this transaction may put jobs into it.
+CREATE FUNCTION spool.line_for(v_queue text, v_key text) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  found_line integer;
+BEGIN
+  SELECT l.line INTO found_line FROM spool.limit_line l WHERE l.queue = v_queue AND l.key = v_key ORDER BY l.line LIMIT 1
+    FOR KEY SHARE;
+  IF found_line IS NULL THEN
+    INSERT INTO spool.limit_line AS l (queue, key) VALUES (v_queue, v_key) RETURNING l.line INTO found_line;
+  END IF;
+  RETURN found_line;
+END $$;
 
 -- Where a job waits for a place of its limits; null: none applies to it.
 CREATE FUNCTION spool.line_of(of bigint) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
   v_queue text;
   v_key text;
-  found_line integer;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM spool.limit_rule) THEN RETURN NULL; END IF;
   SELECT a.queue, coalesce(j.limit_key, '') INTO v_queue, v_key
     FROM spool.job j JOIN spool.lane a ON a.lane = j.lane WHERE j.seq = of;
   IF NOT spool.has_limit(v_queue, nullif(v_key, '')) THEN RETURN NULL; END IF;
-  SELECT min(l.line) INTO found_line FROM spool.limit_line l WHERE l.queue = v_queue AND l.key = v_key;
-  IF found_line IS NULL THEN
-    INSERT INTO spool.limit_line AS l (queue, key) VALUES (v_queue, v_key) RETURNING l.line INTO found_line;
-  END IF;
-  RETURN found_line;
+  RETURN spool.line_for(v_queue, v_key);
 END $$;
 
 -- Available, or in the line of its limits, where spool.admit() finds it.

@@ -38,7 +38,8 @@ BEGIN
     RAISE EXCEPTION 'a lane is gone' USING ERRCODE = 'serialization_failure';
   END IF;
   IF EXISTS (SELECT 1 FROM spool.limit_rule) THEN
-    PERFORM spool.into_lines();
+    PERFORM spool.into_lines(array_agg(j.lane), array_agg(spool.rank_of(a.priority, now)), array_agg(j.seq))
+      FROM unnest(ids) n (id) JOIN spool.job j ON j.id = n.id JOIN spool.lane a ON a.lane = j.lane;
     PERFORM spool.admit(now);
   END IF;
   RETURN coalesce(woken, '{}');

@@ -1,77 +1,95 @@
 -- Places of limits: who waits for one, and who gets one. Only one transaction at a time gives places out, under a lock that
 -- nobody takes as long as there is no limit. Whoever gives one back need not say so: places are counted when they are given.
 
--- When there is a place of one limit, beside those that are taken: GCRA on starts, as in queue/limit.h. Null: not before
--- somebody starts or ends.
-CREATE FUNCTION spool.place_opens(of_scope integer, of_name text) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-  r spool.limit_rule := spool.limit_of(of_scope, of_name);
-  available bigint;
-  running bigint;
-  next bigint;
+-- The lines in which somebody waits: how many places more its queue and its key have (without a limit: more than there are jobs),
+-- and when one of both opens by itself: GCRA on starts, as in queue/limit.h; null: not before somebody starts or ends. The gates
+-- are numbers of the limits, from 1 to `gates`, the same for lines that share one; null: no limit.
+CREATE FUNCTION spool.waiting_lines(now bigint) RETURNS TABLE (
+  line integer, gates integer, queue_gate integer, key_gate integer, queue_room bigint, key_room bigint, opens bigint)
+LANGUAGE plpgsql
+SET enable_hashjoin = on SET enable_seqscan = off SET jit = off AS $$  -- for many keys; whatever the caller, or an empty table, has set
 BEGIN
-  IF r.scope IS NULL THEN RETURN 0; END IF;
-  -- ready_limited; running is as short as all workers have slots
-  SELECT count(*) INTO available FROM spool.ready x JOIN spool.job j ON j.seq = x.seq JOIN spool.lane a ON a.lane = j.lane
-    WHERE x.limited AND CASE of_scope WHEN 0 THEN a.queue ELSE j.limit_key END = of_name;
-  IF r.concurrency IS NOT NULL THEN
-    SELECT count(*) INTO running FROM spool.running x JOIN spool.job j ON j.seq = x.seq
-        JOIN spool.lane a ON a.lane = j.lane
-      WHERE x.limited AND CASE of_scope WHEN 0 THEN a.queue ELSE j.limit_key END = of_name;
-    IF available + running >= r.concurrency THEN RETURN NULL; END IF;
-  END IF;
-  IF r.count IS NULL THEN RETURN 0; END IF;
-  IF available >= r.burst THEN RETURN NULL; END IF;
-  SELECT c.next INTO next FROM spool.limit_clock c WHERE c.scope = of_scope AND c.name = of_name;
-  RETURN coalesce(next, 0) - (r.burst - 1 - available) * ((r.period + r.count - 1) / r.count);
+  RETURN QUERY WITH RECURSIVE waits AS (  -- parked_line, from line to line
+    (SELECT p.line FROM spool.parked p WHERE p.line IS NOT NULL ORDER BY p.line LIMIT 1)
+    UNION ALL
+    SELECT (SELECT p.line FROM spool.parked p WHERE p.line > w.line ORDER BY p.line LIMIT 1) FROM waits w WHERE w.line IS NOT NULL
+  ), lines AS MATERIALIZED (
+    SELECT l.line, l.queue, nullif(l.key, '') AS key FROM waits w JOIN spool.limit_line l ON l.line = w.line
+  ), held AS MATERIALIZED (  -- ready_limited; running is as short as all workers have slots
+    SELECT a.queue, j.limit_key, x.starts FROM (
+        SELECT r.seq, true AS starts FROM spool.ready r WHERE r.limited
+        UNION ALL SELECT r.seq, false FROM spool.running r WHERE r.limited) x
+      JOIN spool.job j ON j.seq = x.seq JOIN spool.lane a ON a.lane = j.lane
+  ), taken AS (
+    SELECT 0 AS scope, h.queue AS name, count(*) FILTER (WHERE h.starts) AS available, count(*) AS all_taken FROM held h GROUP BY h.queue
+    UNION ALL
+    SELECT 1, h.limit_key, count(*) FILTER (WHERE h.starts), count(*) FROM held h WHERE h.limit_key IS NOT NULL GROUP BY h.limit_key
+  ), gate AS MATERIALIZED (
+    SELECT row_number() OVER ()::integer AS number, n.scope, n.name, r.concurrency, r.burst, (r.period + r.count - 1) / r.count AS spacing,
+        greatest(coalesce(c.next, 0) - now, 0) AS ahead, coalesce(t.available, 0) AS available, coalesce(t.all_taken, 0) AS all_taken
+      FROM (SELECT 0 AS scope, l.queue AS name FROM lines l UNION SELECT 1, l.key FROM lines l WHERE l.key IS NOT NULL) n
+        CROSS JOIN LATERAL spool.limit_of(n.scope, n.name) r
+        LEFT JOIN taken t ON t.scope = n.scope AND t.name = n.name
+        LEFT JOIN spool.limit_clock c ON c.scope = n.scope AND c.name = n.name
+  ), gate_now AS MATERIALIZED (
+    SELECT g.number, g.scope, g.name,
+        greatest(least(g.concurrency - g.all_taken, g.burst - (g.ahead + g.spacing - 1) / g.spacing - g.available), 0) AS room,
+        CASE WHEN g.all_taken >= g.concurrency OR g.available >= g.burst THEN NULL
+          ELSE now + greatest(g.ahead - (g.burst - 1 - g.available) * g.spacing, 0) END AS opens
+      FROM gate g
+  )
+  SELECT l.line, (SELECT count(*) FROM gate_now)::integer, q.number, k.number, coalesce(q.room, 9223372036854775807),
+      coalesce(k.room, 9223372036854775807),
+      CASE WHEN q.number IS NOT NULL AND q.opens IS NULL OR k.number IS NOT NULL AND k.opens IS NULL THEN NULL
+        ELSE greatest(q.opens, k.opens) END
+    FROM lines l LEFT JOIN gate_now q ON q.scope = 0 AND q.name = l.queue LEFT JOIN gate_now k ON k.scope = 1 AND k.name = l.key;
 END $$;
 
 -- Gives out the places that there are, in the order of rank. Returns when the next one opens by itself; null: none does.
 CREATE FUNCTION spool.admit(now bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-  lines integer[];
-  ranks bigint[];
-  seqs bigint[];
-  best integer;
-  waits spool.limit_line;
-  queue_opens bigint;
-  key_opens bigint;
-  head record;
-  next_opening bigint;
+  waits record;
+  given bigint[];           -- by the number of a gate
+  admitted bigint[];
+  lanes integer[];
+  held bigint[] := '{}';    -- somebody else is at them, who gives out places too before it commits
+  passed_by boolean;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM spool.limit_rule) THEN RETURN NULL; END IF;
   PERFORM pg_advisory_xact_lock(1397771084, 1);
-  SELECT array_agg(l.line ORDER BY l.line), array_agg(h.rank ORDER BY l.line), array_agg(h.seq ORDER BY l.line)
-    INTO lines, ranks, seqs
-    FROM spool.limit_line l CROSS JOIN LATERAL (
-      SELECT p.rank, p.seq FROM spool.parked p WHERE p.line = l.line ORDER BY p.rank, p.seq LIMIT 1) h;
   LOOP
-    SELECT h.at INTO best FROM unnest(ranks, seqs) WITH ORDINALITY h (rank, seq, at) WHERE h.rank IS NOT NULL
-      ORDER BY h.rank, h.seq LIMIT 1;
-    EXIT WHEN best IS NULL;
-    SELECT * INTO waits FROM spool.limit_line l WHERE l.line = lines[best];
-    queue_opens := spool.place_opens(0, waits.queue);
-    key_opens := CASE waits.key WHEN '' THEN 0 ELSE spool.place_opens(1, waits.key) END;
-    IF queue_opens IS NULL OR key_opens IS NULL OR greatest(queue_opens, key_opens) > now THEN
-      IF queue_opens IS NOT NULL AND key_opens IS NOT NULL THEN
-        next_opening := least(next_opening, greatest(queue_opens, key_opens));
+    given := NULL;
+    admitted := '{}';
+    passed_by := false;
+    FOR waits IN SELECT w.gates, w.queue_gate, w.key_gate, w.queue_room, w.key_room, p.seq
+                 FROM spool.waiting_lines(now) w CROSS JOIN LATERAL (
+                     SELECT x.rank, x.seq FROM spool.parked x WHERE x.line = w.line AND NOT x.seq = ANY (held)
+                       ORDER BY x.rank, x.seq LIMIT least(w.queue_room, w.key_room)) p
+                 WHERE w.queue_room > 0 AND w.key_room > 0 ORDER BY p.rank, p.seq LOOP
+      given := coalesce(given, array_fill(0::bigint, ARRAY[waits.gates]));
+      CONTINUE WHEN given[waits.queue_gate] >= waits.queue_room OR given[waits.key_gate] >= waits.key_room;
+      PERFORM 1 FROM spool.parked p WHERE p.seq = waits.seq FOR UPDATE SKIP LOCKED;
+      IF NOT found THEN
+        held := held || waits.seq;
+        passed_by := true;
+        CONTINUE;
       END IF;
-      ranks[best] := NULL;  -- and nobody in this line before it opens
-      CONTINUE;
-    END IF;
-    PERFORM 1 FROM spool.parked p WHERE p.seq = seqs[best] AND p.line = lines[best] FOR UPDATE SKIP LOCKED;
-    IF found THEN  -- else somebody is at it, who gives out places too before it commits
-      DELETE FROM spool.parked p WHERE p.seq = seqs[best];
+      admitted := admitted || waits.seq;
+      IF waits.queue_gate IS NOT NULL THEN given[waits.queue_gate] := given[waits.queue_gate] + 1; END IF;
+      IF waits.key_gate IS NOT NULL THEN given[waits.key_gate] := given[waits.key_gate] + 1; END IF;
+    END LOOP;
+    WITH gone AS (
+      DELETE FROM spool.parked p WHERE p.seq = ANY (admitted) RETURNING p.seq, p.rank
+    ), line AS (
       INSERT INTO spool.ready (lane, rank, seq, plain, limited)
-        SELECT j.lane, ranks[best], j.seq, false, true FROM spool.job j WHERE j.seq = seqs[best];
-      PERFORM spool.note_woken((SELECT j.lane FROM spool.job j WHERE j.seq = seqs[best]));
-    END IF;
-    SELECT p.rank, p.seq INTO head FROM spool.parked p
-      WHERE p.line = lines[best] AND (p.rank, p.seq) > (ranks[best], seqs[best]) ORDER BY p.rank, p.seq LIMIT 1;
-    ranks[best] := head.rank;
-    seqs[best] := head.seq;
+        SELECT j.lane, g.rank, g.seq, false, true FROM gone g JOIN spool.job j ON j.seq = g.seq RETURNING lane
+    )
+    SELECT array_agg(DISTINCT l.lane) INTO lanes FROM line l;
+    PERFORM spool.note_woken(l.lane) FROM unnest(lanes) l (lane);
+    EXIT WHEN NOT passed_by;
   END LOOP;
-  RETURN next_opening;
+  IF NOT EXISTS (SELECT 1 FROM spool.limit_rule r WHERE r.count IS NOT NULL) THEN RETURN NULL; END IF;
+  RETURN (SELECT min(w.opens) FROM spool.waiting_lines(now) w WHERE w.opens > now);
 END $$;
 
 -- Moves the clocks of what was claimed. Under the lock of admit().
@@ -83,7 +101,7 @@ DECLARE
 BEGIN
   FOR job IN SELECT a.queue, j.limit_key FROM spool.job j JOIN spool.lane a ON a.lane = j.lane WHERE j.seq = ANY (of) LOOP
     FOR gate IN SELECT * FROM (VALUES (0, job.queue), (1, job.limit_key)) g (scope, name) WHERE g.name IS NOT NULL LOOP
-      r := spool.limit_of(gate.scope, gate.name);
+      SELECT * INTO r FROM spool.limit_of(gate.scope, gate.name);
       CONTINUE WHEN r.count IS NULL;
       INSERT INTO spool.limit_clock AS c (scope, name, next)
         VALUES (gate.scope, gate.name, now + (r.period + r.count - 1) / r.count)
@@ -92,18 +110,18 @@ BEGIN
   END LOOP;
 END $$;
 
--- What is available without a place, and a limit applies to it, goes into its line.
-CREATE FUNCTION spool.into_lines() RETURNS void LANGUAGE plpgsql AS $$
+-- Of those rows of ready: what a limit applies to goes into its line.
+CREATE FUNCTION spool.into_lines(lanes integer[], ranks bigint[], seqs bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO spool.limit_line (queue, key)
-    SELECT DISTINCT a.queue, coalesce(j.limit_key, '')
-      FROM spool.ready r JOIN spool.job j ON j.seq = r.seq JOIN spool.lane a ON a.lane = j.lane
-      WHERE NOT r.limited AND spool.has_limit(a.queue, j.limit_key)
-        AND NOT EXISTS (SELECT 1 FROM spool.limit_line l WHERE l.queue = a.queue AND l.key = coalesce(j.limit_key, ''));
-  WITH moved AS (
-    DELETE FROM spool.ready r USING spool.job j, spool.lane a, spool.limit_line l
-      WHERE NOT r.limited AND j.seq = r.seq AND a.lane = j.lane AND l.queue = a.queue
-        AND l.key = coalesce(j.limit_key, '') AND spool.has_limit(a.queue, j.limit_key)
+  WITH names AS MATERIALIZED (
+    SELECT DISTINCT a.queue, coalesce(j.limit_key, '') AS key
+      FROM unnest(seqs) s (seq) JOIN spool.job j ON j.seq = s.seq JOIN spool.lane a ON a.lane = j.lane
+  ), lines AS MATERIALIZED (
+    SELECT n.queue, n.key, spool.line_for(n.queue, n.key) AS line FROM names n WHERE spool.has_limit(n.queue, nullif(n.key, ''))
+  ), moved AS (
+    DELETE FROM spool.ready r USING unnest(lanes, ranks, seqs) s (lane, rank, seq), spool.job j, spool.lane a, lines l
+      WHERE r.lane = s.lane AND r.rank = s.rank AND r.seq = s.seq AND j.seq = s.seq AND a.lane = s.lane
+        AND l.queue = a.queue AND l.key = coalesce(j.limit_key, '')
       RETURNING r.seq, r.rank, l.line, a.priority)
   INSERT INTO spool.parked (seq, state, open, due, line, rank)
     SELECT m.seq, 1, 0, m.rank + m.priority * 300000000::bigint, m.line, m.rank FROM moved m;
@@ -117,10 +135,11 @@ BEGIN
     SELECT j.lane, m.rank, m.seq, false FROM moved m JOIN spool.job j ON j.seq = m.seq;
   UPDATE spool.ready r SET limited = false WHERE r.limited;
   PERFORM spool.note_woken(l.lane) FROM spool.lane l;
-  PERFORM spool.into_lines();
+  PERFORM spool.into_lines(array_agg(r.lane), array_agg(r.rank), array_agg(r.seq)) FROM spool.ready r;
   UPDATE spool.running r SET limited = spool.has_limit(a.queue, j.limit_key), plain = false
     FROM spool.job j JOIN spool.lane a ON a.lane = j.lane WHERE j.seq = r.seq;
-  DELETE FROM spool.limit_clock c WHERE (spool.limit_of(c.scope, c.name)).count IS NULL;
+  DELETE FROM spool.limit_clock c
+    WHERE NOT EXISTS (SELECT 1 FROM spool.limit_of(c.scope, c.name) r WHERE r.count IS NOT NULL);
   PERFORM spool.admit(now);
   RETURN spool.woken();
 END $$;
@@ -155,9 +174,9 @@ LANGUAGE sql STABLE AS $$
       UNION ALL SELECT p.seq, 1 FROM spool.parked p WHERE p.line IS NOT NULL) x
     JOIN spool.job j ON j.seq = x.seq JOIN spool.lane a ON a.lane = j.lane
   ), by_rule AS (
-    SELECT 0 AS scope, (spool.limit_of(0, h.queue)).name, h.waits, count(*) AS many FROM held h GROUP BY 2, 3
+    SELECT r.scope, r.name, h.waits, count(*) AS many FROM held h CROSS JOIN LATERAL spool.limit_of(0, h.queue) r GROUP BY 1, 2, 3
     UNION ALL
-    SELECT 1, (spool.limit_of(1, h.limit_key)).name, h.waits, count(*) FROM held h WHERE h.limit_key IS NOT NULL GROUP BY 2, 3
+    SELECT r.scope, r.name, h.waits, count(*) FROM held h CROSS JOIN LATERAL spool.limit_of(1, h.limit_key) r GROUP BY 1, 2, 3
   )
   SELECT r.scope, r.name, r.concurrency, r.count, r.period, r.burst,
     coalesce(sum(b.many) FILTER (WHERE b.waits = 0), 0)::bigint, coalesce(sum(b.many) FILTER (WHERE b.waits = 1), 0)::bigint

@@ -383,6 +383,17 @@ BEGIN
   woken := spool.woken();
 END $$;
 
+-- Lines in which nobody waits. Looked at once more when they are locked: who puts a job into one shares its lock (line_for).
+CREATE FUNCTION spool.drop_idle_lines() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  idle integer[] := ARRAY(
+    SELECT l.line FROM spool.limit_line l WHERE NOT EXISTS (SELECT 1 FROM spool.parked p WHERE p.line = l.line) LIMIT 1000
+      FOR UPDATE SKIP LOCKED);
+BEGIN
+  DELETE FROM spool.limit_line l
+    WHERE l.line = ANY (idle) AND NOT EXISTS (SELECT 1 FROM spool.parked p WHERE p.line = l.line);
+END $$;
+
 -- Makes jobs of dead sessions available again, moves due jobs, ends what is late, purges. How many jobs it changed.
 CREATE FUNCTION spool.rescue(shift bigint, most integer, OUT changed integer, OUT woken integer[]) LANGUAGE plpgsql
 SET lock_timeout = '2s' AS $$
@@ -413,8 +424,6 @@ BEGIN
   IF changed < most THEN changed := changed + spool.purge(most - changed); END IF;
   PERFORM spool.admit(now);
   DELETE FROM spool.limit_clock c WHERE c.next <= now;
-  DELETE FROM spool.limit_line l WHERE l.line IN (
-    SELECT x.line FROM spool.limit_line x WHERE NOT EXISTS (SELECT 1 FROM spool.parked p WHERE p.line = x.line) LIMIT 100
-      FOR UPDATE SKIP LOCKED) AND NOT EXISTS (SELECT 1 FROM spool.limit_rule);
+  PERFORM spool.drop_idle_lines();
   woken := spool.woken();
 END $$;
