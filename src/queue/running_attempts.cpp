@@ -32,6 +32,14 @@ std::optional<RunningAttempt> RunningAttempts::find(Uuid job) const {
   return it == attempts_.end() ? std::nullopt : std::optional(it->second);
 }
 
+std::vector<Token> RunningAttempts::tokens() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Token> tokens;
+  tokens.reserve(attempts_.size());
+  for (const auto& [job, attempt] : attempts_) tokens.push_back(attempt.claim->token);
+  return tokens;
+}
+
 int RunningAttempts::slots() const {
   const std::lock_guard lock(mutex_);
   return slots_;

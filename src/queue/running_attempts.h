@@ -23,7 +23,8 @@ struct RunningAttempt {
   Executor* executor = nullptr;
   BootClock::time_point timeout_at{};
   std::optional<StopReason> stopping;
-  bool lost = false;  // its lease is gone: its ending counts for nothing
+  bool lost = false;      // its lease is gone: its ending counts for nothing
+  bool in_doubt = false;  // its settlement may have been made: where it is refused, it was
 };
 
 class RunningAttempts {
@@ -38,6 +39,7 @@ class RunningAttempts {
   [[nodiscard]] std::optional<RunningAttempt> take(Uuid job, Token token);
   [[nodiscard]] std::optional<RunningAttempt> find(Uuid job) const;
 
+  [[nodiscard]] std::vector<Token> tokens() const;
   [[nodiscard]] int slots() const;
   [[nodiscard]] std::size_t size() const;
 

@@ -135,6 +135,11 @@ class Store {
   // lease was lost already, its jobs are rescued, and that is charged.
   virtual Result<Session> open_session(const WorkerInfo& worker) = 0;
   virtual Result<void> close_session(Session session) = 0;
+  // Renews `heir` and closes `from`, whose worker goes on as `heir` with the attempts that it knows of: they
+  // keep their tokens. What else it runs, by an exchange whose answer was lost, is released, and no exchange
+  // of `from` that is still on its way claims anything more. May be called again. Errors: kLeaseLost when one
+  // of both leases was lost.
+  virtual Result<void> hand_over(Session from, Session heir, std::span<const Token> attempts) = 0;
   // Errors: kLeaseLost when the lease was lost; the session is then gone for good.
   virtual Result<Renewed> renew(Session session) = 0;
   // Its worker shall claim no more and end when what it runs has ended; it learns so when it renews its

@@ -30,9 +30,10 @@ std::string host_name() {
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
 }
 
-// What was given back before it began has no executor, and nothing to discard.
+// What was given back before it began has no executor, and nothing to discard. In doubt: it may have
+// succeeded, and its outputs must stay.
 void discard(const RunningAttempt& attempt) {
-  if (attempt.executor != nullptr) attempt.executor->discard(attempt.claim);
+  if (attempt.executor != nullptr && !attempt.in_doubt) attempt.executor->discard(attempt.claim);
 }
 
 }  // namespace
@@ -170,6 +171,8 @@ Result<void> Worker::State::loop(const std::function<bool()>& until) {
 // After a lost lease. What ran counts for nothing; false: asked to end before there was a new session.
 Result<bool> Worker::State::begin_anew() {
   while (!under_way.empty()) SPOOL_TRY(receive());
+  in_doubt = false;
+  close_heir();
   to_settle.clear();
   held_back.clear();
   reports.clear();
@@ -182,23 +185,65 @@ Result<bool> Worker::State::begin_anew() {
   return open_session();
 }
 
+void Worker::State::close_heir() {
+  if (const auto left = std::exchange(heir, {}))
+    if (auto closed = store.close_session(*left); !closed) spdlog::debug("{}", closed.error().message);
+}
+
+WorkerInfo Worker::State::info() const {
+  WorkerInfo info;
+  info.host = host_name();
+  info.pid = getpid();
+  info.version = options.version;
+  info.slots = options.slots;
+  info.tags = options.tags;
+  info.lease = options.lease;
+  return info;
+}
+
+// After an exchange in doubt: what it settled is settled, or is ours to settle again; what it claimed, nobody
+// here knows of, and goes back. All that runs goes on.
+Result<Worker::State::Turn> Worker::State::hand_over() {
+  const auto began = BootClock::now();
+  if (!heir) {
+    auto opened = store.open_session(info());
+    if (!opened) return passing(opened.error());
+    heir = *opened;
+  }
+  std::vector<Token> known = running.tokens();
+  for (const Batch* batch : {&to_settle, &held_back})
+    for (const Settlement& settlement : batch->settlements) known.push_back(settlement.token);
+  {
+    const std::lock_guard lock(lease_mutex);
+    if (!open) return Turn::kTrouble;
+    handing_over = true;
+  }
+  // Until it is known to have happened, or not: an answer may be lost here too.
+  const auto done = store.hand_over(session, *heir, known);
+  if (!done) return passing(done.error());
+  {
+    const std::lock_guard lock(lease_mutex);
+    handing_over = false;
+    session = *heir;
+    lease_until = began + options.lease;
+  }
+  in_doubt = false;
+  heir.reset();
+  trouble.over();
+  return Turn::kBusy;
+}
+
 // false: asked to end before it worked.
 Result<bool> Worker::State::open_session() {
   StoreTrouble opening(waiting);
   for (;;) {
     const auto began = BootClock::now();
-    WorkerInfo info;
-    info.host = host_name();
-    info.pid = getpid();
-    info.version = options.version;
-    info.slots = options.slots;
-    info.tags = options.tags;
-    info.lease = options.lease;
-    auto opened = store.open_session(info);
+    auto opened = store.open_session(info());
     if (opened) {
       opening.over();
       running.accept();
       const std::lock_guard lock(lease_mutex);
+      handing_over = false;
       session = *opened;
       lease_until = began + options.lease;
       open = true;
@@ -260,6 +305,7 @@ Result<Worker::State::Turn> Worker::State::turn(bool claim) {
   collect_ended();
   if (!held_back.settlements.empty() && BootClock::now() >= held_until)
     put_back(std::exchange(held_back, {}));
+  if (in_doubt) return under_way.empty() ? hand_over() : receive();
   while (under_way.empty() ||
          (under_way.size() < at_once() && to_settle.settlements.size() >= worth_a_second())) {
     const auto reported = reports.flush(store, to_settle.settlements);
@@ -327,12 +373,16 @@ Result<Worker::State::Turn> Worker::State::receive() {
     --answered;
   }
   if (!exchanged) {
-    // In doubt: what it ended may have ended, and its outputs must stay.
     const Fate fate = fate_of(exchanged.error());
-    if (fate == Fate::kLeaseLost)
+    if (fate == Fate::kLeaseLost) {
       std::ranges::for_each(batch.attempts, &discard);
-    else if (fate != Fate::kInDoubt)
+    } else {
+      if (fate == Fate::kInDoubt) {
+        in_doubt = true;
+        for (RunningAttempt& attempt : batch.attempts) attempt.in_doubt = true;
+      }
       put_back(std::move(batch));
+    }
     return passing(exchanged.error());
   }
   const bool busy = !exchanged->claimed.empty() || !batch.settlements.empty();
@@ -346,8 +396,7 @@ Result<Worker::State::Turn> Worker::State::receive() {
 // A failed call: the settlements stay, and the loop waits, unless there is no sense in it.
 Result<Worker::State::Turn> Worker::State::passing(const Error& error) {
   const Fate fate = fate_of(error);
-  if (fate == Fate::kLeaseLost || fate == Fate::kInDoubt) {
-    // In doubt: it may have claimed jobs that we never saw. Ending the session gives them back.
+  if (fate == Fate::kLeaseLost) {
     if (auto closed = store.close_session(session); !closed) spdlog::debug("{}", closed.error().message);
     lose_lease(error.message);
     return Turn::kTrouble;
@@ -421,7 +470,7 @@ std::optional<Error> Worker::State::after_exchange(Batch batch, const std::vecto
   for (std::size_t i = 0; i < settled.size(); ++i) {
     Settlement& settlement = batch.settlements[i];
     RunningAttempt& attempt = batch.attempts[i];
-    if (settled[i]) {
+    if (settled[i] || (attempt.in_doubt && fate_of(settled[i].error()) == Fate::kLeaseLost)) {
       if (attempt.kind && attempt.kind->follow_up) follow_ups.add(*attempt.kind, attempt.claim);
       continue;
     }
@@ -525,6 +574,7 @@ Result<void> Worker::State::finish(bool call_follow_ups) {
     close = std::exchange(open, false);
   }
   running.lose_all();  // what did not end in time counts for nothing any more
+  close_heir();
   if (close)
     if (auto closed = store.close_session(session); !closed)
       spdlog::warn("the worker's session could not be closed: {}", closed.error().message);

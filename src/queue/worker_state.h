@@ -88,6 +88,7 @@ struct Worker::State {
   BootClock::time_point lease_until{};
   BootClock::time_point watch_until{};  // what the watch sleeps to
   bool open = false;                    // there is a session
+  bool handing_over = false;            // it may be gone, and another one is ours
   bool threads_end = false;
   bool reports_due = false;
 
@@ -128,11 +129,16 @@ struct Worker::State {
   std::set<Uuid> refused;               // settlements that were replaced by a failure once
   std::set<std::string> unknown_kinds;  // told about
   StoreTrouble trouble{waiting};
+  bool in_doubt = false;        // an exchange: nothing more is sent before hand_over() tells what it did
+  std::optional<Session> heir;  // that has been opened for it
 
   enum class Turn { kBusy, kWaiting, kIdle, kTrouble };  // kWaiting: for an exchange, or an ending
   Result<void> loop(const std::function<bool()>& until);
   Result<bool> open_session();
   Result<bool> begin_anew();
+  [[nodiscard]] WorkerInfo info() const;
+  Result<Turn> hand_over();
+  void close_heir();
   Result<Turn> turn(bool claim);
   void collect_ended();
   void add_settlement(RunningAttempt attempt, Settlement settlement);

@@ -128,7 +128,7 @@ void Worker::State::renew(StoreTrouble& renewing, BootClock::time_point& next) {
     bool same = false;
     {
       const std::lock_guard lock(lease_mutex);
-      same = session.id == mine.id;
+      same = session.id == mine.id && !handing_over;
     }
     if (same) lose_lease(renewed.error().message);
   } else {

@@ -90,6 +90,7 @@ constexpr Trouble kTroubles[] = {
     {"42501", "", Code::kPermissionDenied, "GRANT CONNECT ON DATABASE ... TO the role"},
     {"53300", "", Code::kUnavailable,
      "all connections are taken: raise max_connections, or put PgBouncer before it"},
+    {"55000", "", Code::kUnavailable, "let it: ALTER DATABASE ... ALLOW_CONNECTIONS true"},
     {"57P03", "", Code::kUnavailable, "it will be there soon: try again"},
     // PgBouncer's, which says 08P01 to everything.
     {"08P01", "does not exist", Code::kNotFound,

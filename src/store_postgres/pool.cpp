@@ -39,9 +39,18 @@ Pool::Lent Pool::take() {
                                              most_, std::chrono::duration<double>(patience_).count()));
   }
   ++open_;
+  const bool was_let_in = let_in_;
   lock.unlock();
   try {
-    return Lent(*this, std::make_unique<Connection>(conninfo_), true);
+    auto connection = std::make_unique<Connection>(conninfo_);
+    lock.lock();
+    let_in_ = true;
+    lock.unlock();
+    return Lent(*this, std::move(connection), true);
+  } catch (StoreError& e) {
+    give_back(nullptr);
+    if (was_let_in) e.error.code = Code::kUnavailable;
+    throw;
   } catch (...) {
     give_back(nullptr);
     throw;

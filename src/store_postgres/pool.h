@@ -44,6 +44,8 @@ class Pool {
   };
 
   // An idle one that is alive, or a new one. Throws as Connection does, and kUnavailable when all are in use.
+  // Who was let in once and is refused now (a new password, another pg_hba.conf, a server that is being
+  // moved) is told kUnavailable too: it passes.
   [[nodiscard]] Lent take();
   [[nodiscard]] int open() const;  // connections, idle and lent
   [[nodiscard]] const Conninfo& conninfo() const { return conninfo_; }
@@ -62,6 +64,7 @@ class Pool {
   };
   std::deque<Idle> idle_;  // the last one used is taken first
   int open_ = 0;
+  bool let_in_ = false;
 };
 
 // Decides what is done again. Conflicts: with pauses, the longer the more often. A connection that had died

@@ -77,6 +77,34 @@ TEST_F(PoolTest, ThereAreNeverMoreThanWereAskedFor) {
   EXPECT_NE(failure.error.message.find("none of 2 connections"), std::string::npos) << failure.error.message;
 }
 
+// A password that is changed, or a database that is being moved: it may end as it came.
+TEST_F(PoolTest, WhoWasLetInWaitsWhenItIsRefused) {
+  PostgresDatabase database;
+  Connection admin{conninfo_};
+  const std::string name = database.name();
+  const auto refuses = [&](const std::string& refusal, const std::string& again, const char* words) {
+    Pool known(Conninfo(database.url()), 4), fresh(Conninfo(database.url()), 4);
+    EXPECT_EQ(one(*known.take()), 1);
+    while (admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+               .next()) {
+    }
+    admin.script(refusal);
+    const StoreError failure = failure_of([&] { static_cast<void>(known.take()); });
+    EXPECT_EQ(failure.error.code, Code::kUnavailable) << refusal;
+    EXPECT_NE(failure.error.message.find(words), std::string::npos) << failure.error.message;
+    const Code at_first = failure_of([&] { static_cast<void>(fresh.take()); }).error.code;
+    admin.script(again);
+    EXPECT_EQ(one(*known.take()), 1);
+    return at_first;
+  };
+  EXPECT_EQ(refuses("ALTER DATABASE " + name + " ALLOW_CONNECTIONS false",
+                    "ALTER DATABASE " + name + " ALLOW_CONNECTIONS true", "ALLOW_CONNECTIONS true"),
+            Code::kUnavailable);
+  EXPECT_EQ(refuses("ALTER DATABASE " + name + " RENAME TO moved_" + name,
+                    "ALTER DATABASE moved_" + name + " RENAME TO " + name, "does not exist"),
+            Code::kNotFound);
+}
+
 TEST_F(PoolTest, WhoeverWaitsGetsWhatIsGivenBack) {
   Pool pool(conninfo_, 1, seconds(60));
   std::future<int> waiting;

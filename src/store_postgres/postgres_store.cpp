@@ -22,6 +22,7 @@ constexpr const char* kSessionGone = "the session's lease is gone";
 
 constexpr const char* kOpenSession = "SELECT spool.open_session($1, $2, $3, $4, $5, $6, $7, $8)";
 constexpr const char* kCloseSession = "SELECT spool.close_session($1, $2)";
+constexpr const char* kHandOver = "SELECT spool.hand_over($1, $2, $3, $4)";
 constexpr const char* kRenew = "SELECT * FROM spool.renew($1, $2)";
 constexpr const char* kDrain = "UPDATE spool.session SET draining = true WHERE id = $1 RETURNING 1";
 constexpr const char* kReport = "SELECT * FROM spool.report($1, $2, $3, $4, $5, $6)";
@@ -117,6 +118,10 @@ class PostgresStore final : public Store {
   }
 
   Result<void> close_session(Session session) override { return change_job(kCloseSession, session.id); }
+
+  Result<void> hand_over(Session from, Session heir, std::span<const Token> attempts) override {
+    return change_job(kHandOver, from.id, heir.id, std::vector<Token>(attempts.begin(), attempts.end()));
+  }
 
   Result<Renewed> renew(Session session) override {
     return guarded([&] {
@@ -353,8 +358,9 @@ class PostgresStore final : public Store {
     if (!woken.empty()) notifier_.tell(woken);
     return {};
   }
-  Result<void> change_job(const char* sql, const Uuid& id) {
-    return change([&](Connection& db) { return woken_by(db.query(sql, shift(), id)); });
+  template <class... Values>
+  Result<void> change_job(const char* sql, const Uuid& id, const Values&... values) {
+    return change([&](Connection& db) { return woken_by(db.query(sql, shift(), id, values...)); });
   }
   template <class Work>
   Result<void> change_schedule(const std::string& name, Work&& work) {

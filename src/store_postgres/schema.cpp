@@ -110,12 +110,10 @@ std::optional<int> schema_version(Connection& db) {
                        db.conninfo().shown));
   }
   if (!schema.boolean(2))
-    refuse(
-        Code::kPermissionDenied,
-        fmt::format(
-            "{}: this role may not use the schema spool: connect as its owner; roles of spool.allow() make "
-            "jobs by SQL alone",
-            db.conninfo().shown));
+    refuse(Code::kPermissionDenied,
+           fmt::format("{}: this role may not use the schema spool: connect as its owner, or let it: SELECT "
+                       "spool.allow_worker('ROLE'); roles of spool.allow() make jobs by SQL alone",
+                       db.conninfo().shown));
   Rows version = db.query(kVersion);
   return version.next() ? version.i32(0) : 0;
 }

@@ -175,7 +175,9 @@ TEST_F(RoleTest, ASchemaThatTheRoleMayNotUseIsSaid) {
     const Error error = failure_of([&] { check_schema(db, kBoth); });
     EXPECT_EQ(error.code, Code::kPermissionDenied);
     expect_words(error, "postgres://" + role_ + ":***@");
-    expect_words(error, "this role may not use the schema spool: connect as its owner");
+    expect_words(error,
+                 "this role may not use the schema spool: connect as its owner, or let it: SELECT "
+                 "spool.allow_worker('ROLE')");
   }
 }
 

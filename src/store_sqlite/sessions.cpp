@@ -15,6 +15,12 @@ constexpr const char* kNumber = "SELECT session, host || ':' || pid FROM session
 constexpr const char* kRenew = "UPDATE session SET expires = lease + ?2 WHERE session = ?1";
 constexpr const char* kDrain = "UPDATE session SET draining = 1 WHERE id = ?1";
 constexpr const char* kDraining = "SELECT draining FROM session WHERE session = ?1";
+constexpr const char* kHandOver = "UPDATE running SET session = ?2 WHERE session = ?1 AND token = ?3";
+constexpr const char* kDrainToo =
+    "UPDATE session SET draining = 1 WHERE session = ?2 AND EXISTS (SELECT 1 FROM session x WHERE x.session "
+    "= ?1"
+    " AND x.draining = 1)";
+constexpr const char* kRunsAny = "SELECT 1 FROM running WHERE session = ?1 LIMIT 1";
 constexpr const char* kDelete = "DELETE FROM session WHERE session = ?1";
 // Tens or hundreds of rows: scanned.
 constexpr const char* kAll = "SELECT session, id, expires, boot, host || ':' || pid FROM session";
@@ -87,6 +93,20 @@ void Sessions::close(const Uuid& id) {
   Settler settler(life_, lanes_);
   for (const Seq job : jobs_of(db_, *session, kAllJobs)) settler.release(job);
   db_.run(kDelete, *session);
+}
+
+void Sessions::hand_over(const Uuid& from, const Uuid& heir, std::span<const Token> attempts) {
+  const auto old = find(from), mine = find(heir);
+  if (!mine) refuse(Code::kLeaseLost, "the session's lease is gone");
+  db_.run(kRenew, *mine, life_.now());
+  if (!old) {
+    if (Rows row = db_.query(kRunsAny, *mine); !attempts.empty() && !row.next())
+      refuse(Code::kLeaseLost, "the session's lease is gone");
+    return;  // it was handed over before
+  }
+  for (const Token& attempt : attempts) db_.run(kHandOver, *old, *mine, attempt);
+  db_.run(kDrainToo, *old, *mine);
+  close(from);
 }
 
 std::optional<std::int64_t> Sessions::find(const Uuid& id) {

@@ -39,6 +39,7 @@ class Sessions {
   // Locks of sessions that others ended meanwhile are dropped.
   void open(const Uuid& id, const WorkerInfo& worker);
   void close(const Uuid& id);
+  void hand_over(const Uuid& from, const Uuid& heir, std::span<const Token> attempts);
   // Its number, when the lease is alive.
   [[nodiscard]] std::optional<std::int64_t> find(const Uuid& id);
   [[nodiscard]] Renewed renew(std::int64_t session);

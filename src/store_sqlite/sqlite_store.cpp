@@ -82,6 +82,14 @@ class SqliteStore final : public Store {
     return {};
   }
 
+  Result<void> hand_over(Session from, Session heir, std::span<const Token> attempts) override {
+    SPOOL_TRY(write(
+        [&](LifeCycle& life) { Sessions(life, lanes_, locks_).hand_over(from.id, heir.id, attempts); }));
+    const std::lock_guard lock(write_mutex_);
+    locks_.drop(from.id);
+    return {};
+  }
+
   Result<Renewed> renew(Session session) override {
     return with_lease(session, [&](LifeCycle& life, std::int64_t number) {
       return Sessions(life, lanes_, locks_).renew(number);

@@ -94,7 +94,9 @@ class Store(Postgres):
     def test_a_worker_need_not_own_the_schema(self):
         self.on_store("migrate")
         self.psql("CREATE ROLE fleet LOGIN PASSWORD 'sesame'")
-        self.psql("SELECT spool.allow_worker('fleet')", self.url)
+        self.psql("CREATE ROLE keeper", self.url)
+        self.psql("ALTER SCHEMA spool OWNER TO keeper", self.url)
+        self.psql("SELECT spool.allow_worker('fleet')", self.url)  # as a superuser, who is not the owner
         owner, self.url = self.url, re.sub(r"//[^@]*@", "//fleet:sesame@", self.url)
         job = self.on_store("submit", "exec", "command=count").out.strip()
         self.spool("schedule", "add", "nightly", "--cron", "30 2 * * *", "--store", self.url, "--", "exec", "command=count")
@@ -103,7 +105,7 @@ class Store(Postgres):
         self.assertEqual(self.on_store("show", job, "--json").json["state"], "succeeded")
         for words in (("jobs",), ("workers",), ("queues",), ("stats",), ("schedule", "list"), ("prune", "--keep", "1"), ("rm", job)):
             self.on_store(*words)
-        self.psql("CREATE TABLE spool.later (n bigserial)", owner)  # as a later migration would
+        self.psql("SET ROLE keeper; CREATE TABLE spool.later (n bigserial)", owner)  # as a later migration would
         self.psql("INSERT INTO spool.later DEFAULT VALUES", self.url)
         self.assertIn("must be owner", self.refused("ALTER TABLE spool.job ADD COLUMN x integer", self.url))
         self.assertIn("permission denied", self.refused("CREATE TABLE spool.mine ()", self.url))
@@ -249,6 +251,8 @@ class Enqueue(Postgres):
                                 ("'exec', '{}', '{\"id\": \"12\"}'", "uuid"),
                                 ("'exec', '{}', '{\"tags\": \"a\"}'", "tags: not of type array"),
                                 ("'exec', '{}', '{\"needs\": [\"01890a5d-ac96-774b-bcce-b302099a8057\"]}'", "does not exist"),
+                                ("'exec', '{\"a\": [1, {\"b\": -1e400}]}'", "args: a number is too large"),
+                                ("'exec', '{}', '{\"labels\": {\"a\": 1e400}}'", "options: a number is too large"),
                                 ("'', '{}'", "kind: 1 to 200 bytes"),
                                 ("null, '{}'", "kind: 1 to 200 bytes"),
                                 ("U&'a\\009b', '{}'", "kind: 1 to 200 bytes"),
@@ -277,7 +281,7 @@ class Enqueue(Postgres):
                 ("delay", -1, "at most 100 years"), ("timeout", 0, "at most 100 years"), ("deadline", "200 years", "at most 100 years"),
                 ("run_at", "infinity", 'run_at: "infinity" is no moment'), ("run_at", "-infinity", "is no moment"),
                 ("run_at", "soon", 'run_at: "soon" is no moment'), ("run_at", "294000-01-01", "at most 100 years"),
-                ("slots", 1.5, "options: "), ("priority", 1001, "priority: "), ("most_attempts", 0, "most_attempts: "), ("weight", -1, "weight: ")):
+                ("slots", 1.5, "slots: 1.5 is no whole number"), ("priority", 1 << 31, "priority: 2147483648 is no whole number"), ("priority", 1001, "priority: "), ("most_attempts", 0, "most_attempts: "), ("weight", -1, "weight: ")):
             options = json.dumps({option: value})
             self.assertIn(told, self.refused(f"SELECT spool.enqueue('exec', '{{}}', '{options}')", self.shop), options[:100])
         both = '{"run_at": "2027-01-31 18:00+01", "delay": 0}'

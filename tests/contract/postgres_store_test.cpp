@@ -147,6 +147,30 @@ TEST_F(PostgresHeldTree, OnlyWhatWakesItIsLater) {
   EXPECT_EQ(must(store_->get(held)).state, State::kAvailable);
 }
 
+TEST_F(PostgresHeldTree, LimitsAreNotChangedMeanwhileAndTheFleetGoesOn) {
+  const Limit limit{LimitScope::kKey, "customer*", 1, {}};
+  must(store_->set_limit(limit));
+  NewJob job = new_job("a");
+  job.limit_key = "customer 1";
+  const Session session = open_session();
+  insert(job);
+  const Uuid waits = insert(job);
+  cancel_and_stay(waits);
+  const auto refused = [&](const Result<void>& answer) {
+    ASSERT_EQ(code_of(answer), "unavailable");
+    EXPECT_NE(
+        answer.error().message.find("nothing was changed: a transaction that is open in another program"),
+        std::string::npos)
+        << answer.error().message;
+  };
+  refused(store_->set_limit({LimitScope::kQueue, "default", 5, {}}));
+  refused(store_->remove_limit(LimitScope::kKey, "customer*"));
+  EXPECT_EQ(claim_all(session).size(), 1u);
+  db_.run("COMMIT");
+  must(store_->remove_limit(LimitScope::kKey, "customer*"));
+  EXPECT_TRUE(must(store_->limits()).empty());
+}
+
 TEST_F(PostgresHeldTree, ItsDeadlineHoldsUpNobody) {
   NewJob late = new_job("a");
   late.deadline = std::chrono::seconds(10);

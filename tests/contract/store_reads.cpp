@@ -219,6 +219,16 @@ TEST_P(StoreContract, AJobThatBecomesDueEndsTheWait) {
   EXPECT_LT(BootClock::now() - began, seconds(15));
 }
 
+TEST_P(StoreContract, AJobThatIsSoonDueEndsTheWaitOfAnotherHandle) {
+  EXPECT_TRUE(claim().empty());
+  NewJob job = new_job("a");
+  job.delay = milliseconds(50);
+  must(must(other().insert(std::span(&job, 1))).at(0));
+  const auto began = BootClock::now();
+  while (claim().empty()) store().wait(seconds(20));
+  EXPECT_LT(BootClock::now() - began, seconds(15));
+}
+
 TEST_P(StoreContract, WakeEndsTheWaitOfEveryThread) {
   std::vector<std::thread> threads;
   std::atomic<int> waiting = 0, back = 0;

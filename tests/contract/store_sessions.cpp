@@ -137,6 +137,50 @@ TEST_P(StoreContract, ClosingASessionGivesItsJobsBackUnharmed) {
   EXPECT_EQ(must(store().sessions()).size(), 1u) << "only the one that claimed last";
 }
 
+// As after an exchange whose answer was lost: the worker knows of one claim, and not of the other.
+TEST_P(StoreContract, AHeirHasTheAttemptsThatAreKnownAndTheOthersComeBack) {
+  const Session mine = session(), heir = session();
+  NewJob job = new_job("a");
+  job.most_attempts = 1;
+  const Uuid known = insert(job), unknown = insert(job);
+  const auto claimed = must(store().exchange(mine, {}, slots(2))).claimed;
+  ASSERT_EQ(claimed.size(), 2u);
+  must(store().drain(mine));
+  for (int i = 0; i < 2; ++i) must(store().hand_over(mine, heir, std::span(&claimed[0].token, 1)));
+
+  EXPECT_EQ(state(known), State::kRunning);
+  const Job back = get(unknown);
+  EXPECT_EQ(back.state, State::kAvailable);
+  EXPECT_EQ(back.rescues, 0);
+  EXPECT_TRUE(back.errors.empty());
+  EXPECT_EQ(code_of(store().renew(mine)), "lease_lost");
+  EXPECT_EQ(code_of(store().exchange(mine, {}, slots(1))), "lease_lost") << "one that is still on its way";
+  EXPECT_TRUE(must(store().renew(heir)).drain);
+  EXPECT_EQ(settle(claimed[1], Succeeded{}), "lease_lost");
+  const Settlement done{claimed[0].job, claimed[0].token, Succeeded{}, {}, {}};
+  const Exchange exchanged = must(store().exchange(heir, std::span(&done, 1), slots(2)));
+  EXPECT_TRUE(exchanged.settled.at(0).has_value());
+  EXPECT_EQ(state(known), State::kSucceeded);
+  ASSERT_EQ(exchanged.claimed.size(), 1u);
+  EXPECT_EQ(exchanged.claimed[0].attempt, 1);
+}
+
+TEST_P(StoreContract, NothingIsHandedOverWhenALeaseIsLost) {
+  const Session lost = session(seconds(30));
+  insert(new_job("a"));
+  const auto claimed = must(store().exchange(lost, {}, slots(1))).claimed;
+  const std::span<const Token> known(&claimed.at(0).token, 1);
+  EXPECT_EQ(code_of(store().hand_over(lost, Session{Uuid::v7()}, known)), "lease_lost");
+  EXPECT_EQ(must(store().sessions()).size(), 1u);
+  pass(seconds(31));
+  const Session heir = session(seconds(30));
+  EXPECT_EQ(code_of(store().hand_over(lost, heir, known)), "lease_lost");
+  must(store().rescue());
+  EXPECT_EQ(get(claimed[0].job).rescues, 1);
+  EXPECT_EQ(code_of(store().hand_over(lost, heir, known)), "lease_lost") << "it is gone";
+  must(store().hand_over(lost, heir, {}));
+}
+
 TEST_P(StoreContract, ClosingASessionWhoseLeaseIsLostChargesTheLoss) {
   const Session mine = session(seconds(30));
   const Uuid id = insert(new_job("a"));

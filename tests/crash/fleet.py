@@ -32,9 +32,12 @@ CREATE FUNCTION history.claimed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO history.event (what, seq, token, session) VALUES ('claimed', new.seq, new.token, new.session); RETURN NULL; END $$;
 CREATE FUNCTION history.left() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO history.event (what, seq, token, session) VALUES ('left', old.seq, old.token, old.session); RETURN NULL; END $$;
+CREATE FUNCTION history.handed_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO history.event (what, seq, token, session) VALUES ('handed over', old.seq, new.token, new.session); RETURN NULL; END $$;
 CREATE FUNCTION history.ended() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO history.event (what, seq, token) VALUES ('ended', new.seq, new.token); RETURN NULL; END $$;
 CREATE TRIGGER history_claimed AFTER INSERT ON spool.running FOR EACH ROW EXECUTE FUNCTION history.claimed();
+CREATE TRIGGER history_handed_over AFTER UPDATE OF session ON spool.running FOR EACH ROW EXECUTE FUNCTION history.handed_over();
 CREATE TRIGGER history_left AFTER DELETE ON spool.running FOR EACH ROW EXECUTE FUNCTION history.left();
 CREATE TRIGGER history_ended AFTER INSERT ON spool.outcome FOR EACH ROW EXECUTE FUNCTION history.ended();
 """
@@ -319,6 +322,9 @@ class HistoryTest(unittest.TestCase):
         for what, seq, token, session, xid in events:
             if what == "claimed":
                 self.assertNotIn(seq, held, "claimed while another attempt held it")
+                held[seq] = (token, session)
+            elif what == "handed over":  # to the same worker's next session
+                self.assertEqual(held.get(seq, (None,))[0], token, "what was handed over was not held")
                 held[seq] = (token, session)
             elif what == "left":
                 self.assertEqual(held.pop(seq, None), (token, session), "an attempt let go of what it did not hold")

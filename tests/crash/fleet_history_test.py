@@ -17,6 +17,13 @@ class History(unittest.TestCase):
         FleetTest().check_history([CLAIM, LEFT, ("claimed", "1", "t2", "s2", "12"), ("left", "1", "t2", "s2", "13"),
                                    ("ended", "1", "t2", "", "13")])
 
+    def test_an_attempt_may_be_handed_over(self):
+        handed = ("handed over", "1", "t1", "s2", "11")
+        FleetTest().check_history([CLAIM, handed, ("left", "1", "t1", "s2", "12"), ("ended", "1", "t1", "", "12")])
+        self.refused("what it did not hold", CLAIM, handed, ("left", "1", "t1", "s1", "12"))
+        self.refused("was not held", handed)
+        self.refused("was not held", CLAIM, ("handed over", "1", "t2", "s2", "11"))
+
     def test_what_is_wrong_is_named(self):
         self.refused("another attempt held it", CLAIM, ("claimed", "1", "t2", "s2", "12"))
         self.refused("what it did not hold", CLAIM, ("left", "1", "t2", "s2", "11"))

@@ -24,10 +24,10 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
   std::function<std::optional<Error>(const Settlement&)> settle_fault;
   std::function<std::optional<Error>(const ProgressReport&)> report_fault;  // the same for each report
   // Asked when an exchange is done; with an error that it returns nobody hears of that.
-  std::function<std::optional<Error>(std::span<const Settlement>)> answer_fault;
+  std::function<std::optional<Error>(std::span<const Settlement>, const Exchange&)> answer_fault;
 
   struct Calls {
-    int exchanges = 0, reports = 0, sessions = 0, closed = 0;
+    int exchanges = 0, reports = 0, sessions = 0, closed = 0, handed_over = 0;
     int drains = 0;  // renewals that told the worker to drain
   };
   Calls calls() {
@@ -69,6 +69,12 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
     note([&] { ++calls_.closed; });
     return {};
   }
+  Result<void> hand_over(Session from, Session heir, std::span<const Token> attempts) override {
+    SPOOL_TRY(failing("hand_over"));
+    SPOOL_TRY(ForwardingStore::hand_over(from, heir, attempts));
+    note([&] { ++calls_.handed_over; });
+    return failing("handed_over");
+  }
   Result<Renewed> renew(Session session) override {
     SPOOL_TRY(failing("renew"));
     SPOOL_ASSIGN(Renewed renewed, ForwardingStore::renew(session));
@@ -100,7 +106,7 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
       most_slots_ = std::max(most_slots_, now);
     });
     if (answer_fault)
-      if (auto error = answer_fault(seen)) return fail(*error);
+      if (auto error = answer_fault(seen, done)) return fail(*error);
     return done;
   }
   // SPOOL_TEST_EXCHANGES_AT_ONCE: as if the store gained by it.

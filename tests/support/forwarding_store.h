@@ -13,6 +13,9 @@ class ForwardingStore : public Store {
 
   Result<Session> open_session(const WorkerInfo& worker) override { return store_->open_session(worker); }
   Result<void> close_session(Session session) override { return store_->close_session(session); }
+  Result<void> hand_over(Session from, Session heir, std::span<const Token> attempts) override {
+    return store_->hand_over(from, heir, attempts);
+  }
   Result<Renewed> renew(Session session) override { return store_->renew(session); }
   Result<void> drain(Session session) override { return store_->drain(session); }
   Result<std::vector<Result<Inserted>>> insert(std::span<const NewJob> jobs) override {

@@ -199,6 +199,8 @@ BEGIN
     PERFORM spool.park(v_seq, 1, open_edges, now + j.delay);
   ELSIF j.delay > 0 THEN
     PERFORM spool.park(v_seq, 2, 0, now + j.delay);
+    -- Sooner than idle workers ask by themselves.
+    IF j.delay < 5000000 THEN PERFORM spool.note_woken(v_lane); END IF;
   ELSE
     PERFORM spool.make_ready(spool.peek(v_seq), now, false);
   END IF;
@@ -210,7 +212,7 @@ BEGIN
   added := (v_id, false, NULL, NULL)::spool.inserted;
 END $$;
 
--- In order. One row for each job; the lanes in which something became available are in spool.woken().
+-- In order. One row for each job; the lanes in which something became available, or soon will be, are in spool.woken().
 CREATE FUNCTION spool.insert(shift bigint, jobs jsonb) RETURNS SETOF spool.inserted LANGUAGE plpgsql AS $$
 DECLARE
   now bigint := spool.clock(shift);

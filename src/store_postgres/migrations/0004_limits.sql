@@ -127,7 +127,8 @@ BEGIN
     SELECT m.seq, 1, 0, m.rank + m.priority * 300000000::bigint, m.line, m.rank FROM moved m;
 END $$;
 
--- When the limits have changed. All that is available and limited is read and written once; what runs keeps its place.
+-- When the limits have changed. All that is available and limited is read and written once; what runs keeps its place. The fleet
+-- waits meanwhile: for what an application holds there is no waiting.
 CREATE FUNCTION spool.limits_changed(now bigint) RETURNS integer[] LANGUAGE plpgsql AS $$
 BEGIN
   WITH moved AS (DELETE FROM spool.parked p WHERE p.line IS NOT NULL RETURNING p.seq, p.rank)
@@ -142,11 +143,14 @@ BEGIN
     WHERE NOT EXISTS (SELECT 1 FROM spool.limit_of(c.scope, c.name) r WHERE r.count IS NOT NULL);
   PERFORM spool.admit(now);
   RETURN spool.woken();
+EXCEPTION WHEN lock_not_available THEN
+  RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE =
+    'nothing was changed: a transaction that is open in another program holds a job that the limits are about; try again when it has ended';
 END $$;
 
 CREATE FUNCTION spool.set_limit(
   shift bigint, scope integer, name text, concurrency integer, count integer, period bigint, burst integer)
-RETURNS integer[] LANGUAGE plpgsql AS $$
+RETURNS integer[] LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock(1397771084, 1);
   INSERT INTO spool.limit_rule VALUES (scope, name, concurrency, count, period, burst)
@@ -155,7 +159,8 @@ BEGIN
   RETURN spool.limits_changed(spool.clock(shift));
 END $$;
 
-CREATE FUNCTION spool.remove_limit(shift bigint, of_scope integer, of_name text) RETURNS integer[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION spool.remove_limit(shift bigint, of_scope integer, of_name text) RETURNS integer[] LANGUAGE plpgsql
+SET lock_timeout = '2s' AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock(1397771084, 1);
   DELETE FROM spool.limit_rule r WHERE r.scope = of_scope AND r.name = of_name;

@@ -31,6 +31,30 @@ BEGIN
   RETURN spool.woken();
 END $$;
 
+-- What the worker does not know of it got by an exchange whose answer was lost. Such an exchange has the row of its session, or
+-- will not find it.
+CREATE FUNCTION spool.hand_over(shift bigint, of uuid, heir uuid, attempts uuid[]) RETURNS integer[] LANGUAGE plpgsql
+SET lock_timeout = '2s' AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+  closing spool.session;
+  number bigint;
+BEGIN
+  SELECT * INTO closing FROM spool.session s WHERE s.id = of FOR UPDATE;
+  UPDATE spool.session s SET draining = s.draining OR coalesce(closing.draining, false), expires = s.lease + now
+    WHERE s.id = heir AND s.expires > now RETURNING s.session INTO number;
+  IF number IS NULL OR closing.expires <= now OR closing.session IS NULL AND cardinality(attempts) > 0
+      AND NOT EXISTS (SELECT 1 FROM spool.running r WHERE r.session = number) THEN
+    PERFORM spool.refuse('SP005', 'the session''s lease is gone');
+  END IF;
+  IF closing.session IS NOT NULL THEN  -- else it was handed over before
+    UPDATE spool.running r SET session = number WHERE r.session = closing.session AND r.token = ANY (attempts);
+    IF spool.take_from(closing.session, false, true, 2147483647, now) > 0 THEN PERFORM spool.admit(now); END IF;
+    PERFORM spool.end_session(closing.session);
+  END IF;
+  RETURN spool.woken();
+END $$;
+
 -- What the session must stop: job and reason (1 cancelled, 2 past its deadline). A row of nulls: its lease is gone.
 CREATE FUNCTION spool.renew(shift bigint, of uuid) RETURNS TABLE (job uuid, why integer) LANGUAGE plpgsql AS $$
 DECLARE

@@ -55,6 +55,14 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Workers read numbers as doubles.
+CREATE FUNCTION spool.check_numbers(what text, document jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF jsonb_path_exists(document, 'strict $.** ? (@.type() == "number" && (@ > 1.797693e308 || @ < -1.797693e308))') THEN
+    PERFORM spool.refuse('SP001', what || ': a number is too large: at most 1.797693e308');
+  END IF;
+END $$;
+
 CREATE FUNCTION spool.check_options(kind text, args jsonb, options jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   types CONSTANT jsonb := '{"id": "string", "name": "string", "owner": "string", "queue": "string", "priority": "number",
@@ -70,16 +78,22 @@ BEGIN
   IF octet_length(args::text) > 1048576 THEN
     PERFORM spool.refuse('SP004', 'args of ' || octet_length(args::text) || ' bytes: the most is 1048576');
   END IF;
+  PERFORM spool.check_numbers('args', args);
   IF options IS NULL OR jsonb_typeof(options) <> 'object' THEN
     PERFORM spool.refuse('SP001', 'options: not an object');
   END IF;
-  FOR option IN SELECT o.key, jsonb_typeof(o.value) AS type FROM jsonb_each(options) o LOOP
+  PERFORM spool.check_numbers('options', options);
+  FOR option IN SELECT o.key, o.value, jsonb_typeof(o.value) AS type FROM jsonb_each(options) o LOOP
     IF NOT types ? option.key THEN
       PERFORM spool.refuse('SP001', 'options: there is no ''' || option.key || '''; known are '
         || (SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(types) k));
     END IF;
     IF option.type <> 'null' AND option.type <> ALL (string_to_array(types ->> option.key, ' or ')) THEN
       PERFORM spool.refuse('SP001', option.key || ': not of type ' || (types ->> option.key));
+    END IF;
+    IF option.key IN ('priority', 'slots', 'most_attempts') AND option.type = 'number'
+       AND ((option.value::numeric) % 1 <> 0 OR abs(option.value::numeric) > 2147483647) THEN
+      PERFORM spool.refuse('SP001', option.key || ': ' || option.value || ' is no whole number of 32 bits');
     END IF;
   END LOOP;
 END $$;
@@ -198,13 +212,15 @@ END $$;
 -- SELECT spool.allow_worker('fleet'): gives a role what workers and the command line need, also of what later migrations
 -- make; only the schema itself stays its owner's.
 CREATE FUNCTION spool.allow_worker(role name) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  owner name := (SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace n WHERE n.nspname = 'spool');  -- who migrates
 BEGIN
   EXECUTE format('GRANT USAGE ON SCHEMA spool TO %I', role);
   EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA spool TO %I', role);
   EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA spool TO %I', role);
   EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA spool TO %I', role);
-  EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA spool GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I', role);
-  EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA spool GRANT USAGE ON SEQUENCES TO %I', role);
-  EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA spool GRANT EXECUTE ON FUNCTIONS TO %I', role);
+  EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA spool GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I', owner, role);
+  EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA spool GRANT USAGE ON SEQUENCES TO %I', owner, role);
+  EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA spool GRANT EXECUTE ON FUNCTIONS TO %I', owner, role);
 END $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA spool FROM PUBLIC;
