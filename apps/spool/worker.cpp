@@ -35,6 +35,23 @@ Result<Config> configuration(const Options& options, const Context& context) {
   return load_config(context, std::move(flags));
 }
 
+// A queue's own rules are all that counts for it: those of "*" are for each other one.
+std::vector<PruneRules> retention_of(const Config& config) {
+  std::vector<PruneRules> all;
+  for (const auto& [queue, own] : config.retention) {
+    PruneRules rules;
+    if (queue != "*")
+      rules.queue = queue;
+    else
+      for (const auto& [other, _] : config.retention) rules.except.push_back(other);
+    rules.age = own.older_than;
+    rules.keep = own.keep;
+    rules.with_outputs = own.with_outputs;
+    all.push_back(std::move(rules));
+  }
+  return all;
+}
+
 EngineOptions engine_options(const Config& config) {
   EngineOptions out;
   out.worker.slots =
@@ -49,8 +66,7 @@ EngineOptions engine_options(const Config& config) {
   }
   out.process.unsafe_no_sandbox = config.unsafe_no_sandbox;
   out.process.spare_children = out.worker.slots;
-  for (const auto& [queue, rules] : config.retention)
-    out.retention.push_back({queue == "*" ? "" : queue, rules.older_than, rules.keep, rules.with_outputs});
+  out.retention = retention_of(config);
   // Who may write a SQLite store may read this machine's files anyway; a fleet's jobs come from elsewhere.
   out.inputs.local_files = config.local_files.value_or(config.store.starts_with("sqlite:"));
   return out;

@@ -47,7 +47,7 @@ struct Config {
   bool unsafe_no_sandbox = false;
   std::optional<bool> local_files;  // a worker's: jobs may read "file:/..."; unset: where the store is SQLite
   std::map<std::string, CommandConfig> commands;
-  std::map<std::string, RetentionConfig> retention;  // by queue; "*": each queue, for itself
+  std::map<std::string, RetentionConfig> retention;  // by queue; "*": each that is not named, for itself
 
   std::filesystem::path file;  // the file that was read; empty: none
   std::map<std::string, std::string>

@@ -112,7 +112,8 @@ struct QueueCounts {
 // What of ended trees goes: those that ended longer than `age` ago, and of each queue all but the `keep` that
 // ended last. One of them at least; with both, what either says. A tree is in the queue of its root.
 struct PruneRules {
-  std::string queue;  // empty: each queue, for itself
+  std::string queue;                // empty: each queue, for itself
+  std::vector<std::string> except;  // but none of these
   std::optional<Duration> age;
   std::optional<std::int64_t> keep;
   bool with_outputs = false;  // as of a removed job: what it published goes too

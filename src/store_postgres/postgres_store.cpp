@@ -31,7 +31,7 @@ constexpr const char* kCancel = "SELECT spool.cancel_job($1, $2)";
 constexpr const char* kRetry = "SELECT spool.retry($1, $2)";
 constexpr const char* kRemove = "SELECT spool.remove($1, $2)";
 constexpr const char* kRescue = "SELECT changed, woken FROM spool.rescue($1, $2)";
-constexpr const char* kPrune = "SELECT spool.prune($1, $2, $3, $4, $5, $6)";
+constexpr const char* kPrune = "SELECT spool.prune($1, $2, $3, $4, $5, $6, $7)";
 constexpr const char* kPauseQueue = "INSERT INTO spool.paused_queue VALUES ($1) ON CONFLICT DO NOTHING";
 constexpr const char* kResumeQueue = "SELECT spool.resume_queue($1)";
 constexpr const char* kClearQueue = "SELECT cleared, woken FROM spool.clear_queue($1, $2, $3)";
@@ -322,7 +322,8 @@ class PostgresStore final : public Store {
     const auto queue = rules.queue.empty() ? std::nullopt : std::optional<std::string>(rules.queue);
     return guarded([&] {
       return write(pool_, [&](Connection& db) {
-        Rows row = db.query(kPrune, shift(), queue, rules.age, rules.keep, rules.with_outputs, most);
+        Rows row =
+            db.query(kPrune, shift(), queue, rules.except, rules.age, rules.keep, rules.with_outputs, most);
         return row.next() ? row.i32(0) : 0;
       });
     });

@@ -102,13 +102,18 @@ int forget_below(Database& db, Seq top, int most) {
   return static_cast<int>(last.size());
 }
 
+bool is_of(const PruneRules& rules, std::string_view queue) {
+  if (std::find(rules.except.begin(), rules.except.end(), queue) != rules.except.end()) return false;
+  return rules.queue.empty() || queue == rules.queue;
+}
+
 // Of each queue the last end (outcome.n) that goes because so many that are kept came after it.
 std::map<std::string, std::int64_t> last_over(Database& db, const PruneRules& rules) {
   std::map<std::string, std::int64_t> last;
   {
     Rows rows = db.query(kQueues);
     while (rows.next())
-      if (rules.queue.empty() || rows.view(0) == rules.queue) last[rows.text(0)] = 0;
+      if (is_of(rules, rows.view(0))) last[rows.text(0)] = 0;
   }
   if (!rules.keep) return last;
   for (auto& [queue, n] : last)

@@ -1,4 +1,5 @@
 """A fleet from outside: queues, workers, limits, schedules, stats, retention."""
+import collections
 import os
 import re
 import signal
@@ -239,16 +240,27 @@ class Retention(Fleet):
             self.submit("--queue", "night")
         self.submit()
         self.drain()
+        self.assertEqual(self.left_to(2, "[retention.night]\nkeep = 1\n"), {"night": 1, "default": 1})
+
+    def test_a_queue_goes_by_its_own_rules_alone(self):
+        for queue in ("archive", "night", "day"):
+            self.submit("--queue", queue)
+        self.drain()
+        rules = '[retention."*"]\nkeep = 0\n[retention.archive]\nolder_than = "365d"\n'
+        self.assertEqual(self.left_to(1, rules), {"archive": 1})
+
+    def left_to(self, jobs, rules):
+        """How many jobs of which queue there are when a worker has so many left by those rules."""
         with open(os.path.join(self.folder, "spool.toml"), "a", encoding="utf-8") as config:
-            config.write("[retention.night]\nkeep = 1\n")
+            config.write(rules)
         worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
                                   stderr=subprocess.DEVNULL)
-        left, end = 4, time.monotonic() + 60
-        while left > 2 and time.monotonic() < end:
-            left = len(self.spool("jobs", "--json").json["jobs"])
+        left, end = collections.Counter(), time.monotonic() + 60
+        while (not left or left.total() > jobs) and time.monotonic() < end:
+            left = collections.Counter(job["queue"] for job in self.spool("jobs", "--json").json["jobs"])
         worker.send_signal(signal.SIGTERM)
         self.assertEqual(worker.wait(60), 0)
-        self.assertEqual(left, 2)
+        return left
 
     def test_it_wants_to_know_what_goes(self):
         self.submit()

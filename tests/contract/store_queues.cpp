@@ -168,6 +168,24 @@ TEST_P(StoreContract, PruneKeepsSoManyOfEachQueueThatEndedLast) {
   EXPECT_EQ(must(store().list({})).size(), 2u);
 }
 
+TEST_P(StoreContract, PruneOfEachQueueLeavesThoseAloneThatAreExcepted) {
+  for (const char* queue : {"day", "night", "archive"}) insert(in_queue(queue));
+  drain();
+  pass(hours(2));
+  PruneRules rules;
+  rules.except = {"archive", "nobodys", "night"};
+  rules.age = hours(1);
+  rules.keep = 0;
+  EXPECT_EQ(must(store().prune(rules, 100)), 1);
+  rules.except.push_back("day");
+  EXPECT_EQ(must(store().prune(rules, 100)), 0);
+  rules.except = {"night"};
+  EXPECT_EQ(must(store().prune(rules, 100)), 1);
+  const auto left = must(store().list({}));
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0].queue, "night");
+}
+
 TEST_P(StoreContract, PruneTakesWhatEitherRuleSays) {
   insert(in_queue("day"));
   drain();

@@ -323,12 +323,13 @@ CREATE FUNCTION spool.last_over(of_queue text, keep bigint) RETURNS bigint LANGU
 $$;
 
 -- Forgets ended trees: those that ended longer than `age` ago, and of each queue all but the last `keep`. of_queue: null is
--- each queue, for itself.
-CREATE FUNCTION spool.prune(shift bigint, of_queue text, age bigint, keep bigint, with_outputs boolean, most integer)
+-- each queue, for itself, but for those that are excepted.
+CREATE FUNCTION spool.prune(shift bigint, of_queue text, excepted text[], age bigint, keep bigint, with_outputs boolean, most integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
   before bigint := spool.clock(shift) - age;
-  queues text[] := ARRAY(SELECT DISTINCT l.queue FROM spool.lane l WHERE of_queue IS NULL OR l.queue = of_queue);
+  queues text[] := ARRAY(SELECT DISTINCT l.queue FROM spool.lane l
+                         WHERE (of_queue IS NULL OR l.queue = of_queue) AND l.queue <> ALL (excepted));
   over bigint[];
   root record;
   many bigint := 0;
