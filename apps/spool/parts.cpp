@@ -70,7 +70,7 @@ namespace {
 Result<std::unique_ptr<Store>> open_sqlite(const std::filesystem::path& path, Open how) {
   std::error_code error;
   if (how == Open::kMake) {
-    std::filesystem::create_directories(path.parent_path(), error);
+    if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
     if (error)
       return fail_errno(error.value(), fmt::format("{}: cannot be made", path.parent_path().string()));
   } else if (!std::filesystem::exists(path, error)) {

@@ -18,7 +18,7 @@ const JsonSchema& schema() {
   static const JsonSchema compiled = JsonSchema::compile(Json::parse(R"({
     "type": "object", "additionalProperties": false,
     "properties": {
-      "store": {"type": "string", "minLength": 1},
+      "store": {"type": "string", "pattern": "^(?!sqlite:$)."},
       "objects": {"type": "string", "minLength": 1},
       "ladders": {"type": "string", "minLength": 1},
       "worker": {

@@ -54,6 +54,21 @@ class Usage(CliTest):
         run = self.spool("jobs", "--store", "sqlite:film.db", code=3)
         self.assertIn("film.db", run.err)
 
+    def test_a_store_may_be_a_file_of_the_folder_where_one_is(self):
+        words = ("submit", "exec", "command=fine")
+        self.write("spool.toml", "store = 'sqlite:file.db'\n[commands.fine]\ncommand = ['true']\n")
+        self.spool(*words)
+        self.spool(*words, "--store", "sqlite:flag.db")
+        for name in ("file.db", "flag.db"):
+            self.assertTrue(os.path.exists(os.path.join(self.folder, name)), name)
+
+    def test_a_store_without_a_path_is_refused(self):
+        told = 'store: must be a URL like "sqlite:PATH"'
+        self.assertIn(f"--store: {told}", self.spool("jobs", "--store", "sqlite:", code=2).err)
+        self.assertIn(f"SPOOL_STORE: {told}", self.spool("jobs", code=2, SPOOL_STORE="sqlite:").err)
+        self.write("spool.toml", "store = 'sqlite:'\n")
+        self.assertIn(f"spool.toml:1:9: {told}", self.spool("jobs", code=2).err)
+
     def test_a_wrong_configuration_is_pointed_at(self):
         self.write("spool.toml", "[worker]\nslotz = 3\n")
         run = self.spool("jobs", code=2)
