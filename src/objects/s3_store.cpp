@@ -71,18 +71,20 @@ Result<void> S3ObjectStore::put_file(std::string_view key, int fd) {
 }
 
 Result<bool> S3ObjectStore::asks_for_conditional_writes() {
-  SPOOL_ASSIGN(const std::string key, in_bucket(fmt::format("{}{}", kProbes, Token::random().text())));
+  const std::string probe = fmt::format("{}{}", kProbes, Token::random().text());
+  SPOOL_ASSIGN(const std::string key, in_bucket(probe));
   const ByteSource body = bytes_source({}, key);
   S3Request request = put_request(key, body);
   request.headers = {"If-None-Match: *"};
-  const S3Result first = send_body(*client_, request);
-  if (!first && first.error().error.code == Code::kUnsupported) return false;
-  SPOOL_TRY(outcome(first));
-  const S3Result second = send_body(*client_, request);
-  SPOOL_TRY(outcome(client_->send({.method = "DELETE", .key = key})));
-  if (!second && second.error().code == "PreconditionFailed") return true;
-  SPOOL_TRY(outcome(second));
-  return false;
+  // The second is refused; or the first is, when an earlier try of it was done and the answer was lost.
+  S3Result put = send_body(*client_, request);
+  if (put) put = send_body(*client_, request);
+  const Result<void> removed = remove(probe);  // also when it failed: perhaps it stands there
+  const bool has = !put && put.error().code == "PreconditionFailed";
+  const bool has_not = put || put.error().error.code == Code::kUnsupported;
+  if (!has && !has_not) return fail(put.error().error);
+  SPOOL_TRY(removed);
+  return has;
 }
 
 Result<bool> S3ObjectStore::has_conditional_writes() {

@@ -257,6 +257,38 @@ TEST_F(S3Answers, ConditionalWritesAreUsedWhereTheServiceHasThem) {
   EXPECT_EQ(count("^PUT .*probes"), 2) << "it is asked once";
 }
 
+TEST_F(S3Answers, AServiceHasConditionalWritesAlsoWhenItsFirstAnswerAboutThemIsLost) {
+  rule({{"method", "PUT"}, {"target", "probes"}, {"answer", 500}});
+  rule({{"method", "PUT"}, {"target", "probes"}, {"answer", 412}, {"code", "PreconditionFailed"}});
+  rule({{"method", "PUT"}, {"target", "/k$"}, {"answer", 200}});
+  const auto put = store_->put_if_absent("k", test::bytes("v"));
+  EXPECT_TRUE(put) << put.error().message;
+  EXPECT_EQ(count("^HEAD "), 0) << "nothing is looked up";
+  EXPECT_EQ(count("^DELETE .*probes"), 1) << "the probe was put, and goes";
+}
+
+TEST_F(S3Answers, AProbeIsRemovedWhateverTheServiceAnswers) {
+  const auto put_when_it_answers = [&](int status, const char* code) {
+    faults().ask({{"clear", true}});
+    rule({{"method", "PUT"}, {"target", "probes"}, {"answer", status}, {"code", code}, {"times", -1}});
+    rule({{"method", "PUT"}, {"answer", 200}});
+    const auto put = S3ObjectStore::at(config_).value()->put_if_absent("k", test::bytes("v"));
+    EXPECT_EQ(count("^DELETE .*probes"), 1) << status;
+    return put;
+  };
+  EXPECT_EQ(put_when_it_answers(500, "InternalError").error().code, Code::kUnavailable);
+  EXPECT_EQ(put_when_it_answers(403, "AccessDenied").error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(put_when_it_answers(412, "PreconditionFailed"));
+  EXPECT_TRUE(put_when_it_answers(501, "NotImplemented"));
+  EXPECT_TRUE(put_when_it_answers(200, ""));
+}
+
+TEST_F(S3Answers, AProbeThatCannotBeRemovedIsSaid) {
+  rule({{"method", "DELETE"}, {"target", "probes"}, {"answer", 403}, {"code", "AccessDenied"}});
+  expect_says(store_->put_if_absent("k", test::bytes("v")).error(), Code::kPermissionDenied, "probes/");
+  EXPECT_TRUE(store_->put_if_absent("k", test::bytes("v")));
+}
+
 TEST_F(S3Answers, AConditionalWriteWhoseAnswerWasLostIsKnownByItsMark) {
   rule({{"method", "PUT"}, {"target", "probes"}, {"answer", 200}});
   rule({{"method", "PUT"}, {"target", "probes"}, {"answer", 412}, {"code", "PreconditionFailed"}});
