@@ -389,7 +389,7 @@ Result<Worker::State::Turn> Worker::State::receive() {
   const auto not_now = after_exchange(std::move(batch), exchanged->settled);
   begin(std::move(exchanged->claimed));
   if (not_now) return passing(*not_now);
-  trouble.over();
+  if (!in_doubt) trouble.over();  // else this answer may have been on its way before the trouble began
   return busy ? Turn::kBusy : Turn::kIdle;
 }
 
