@@ -21,6 +21,13 @@ bool is_about_time(const S3Failure& failure, const S3Response& response, const S
          std::chrono::abs(*response.date() - ours) > kMostApart;
 }
 
+// Whether it was refused for temporary keys that are not good any more. An answer to HEAD has no body that
+// says so.
+bool is_about_keys(const S3Failure& failure, const S3Response& response, const S3Request& request) {
+  if (failure.code == "ExpiredToken" || failure.code == "InvalidToken") return true;
+  return request.method == "HEAD" && (response.status == 400 || response.status == 403);
+}
+
 void wait_for(std::chrono::milliseconds most, const std::stop_token& interrupted) {
   std::mutex mutex;
   std::condition_variable_any ended;
@@ -43,9 +50,13 @@ bool S3Retries::again(const S3Failure& failure) {
 }
 
 S3Result S3Client::once(const S3Request& request, int earlier_tries) {
+  const S3Credentials keys = connections_.keys().now();
   S3Result result = signed_once(request, earlier_tries);
-  if (result || !result.error().right_time) return result;
-  connections_.clock().learn(*result.error().right_time);
+  if (result) return result;
+  if (result.error().right_time)
+    connections_.clock().learn(*result.error().right_time);
+  else if (!result.error().keys_are_over || !connections_.keys().renew(keys))
+    return result;
   return signed_once(request, earlier_tries);
 }
 
@@ -60,6 +71,7 @@ S3Result S3Client::signed_once(const S3Request& request, int earlier_tries) {
   if (response->status / 100 != 2 || (request.long_work && is_s3_error(response->body))) {
     S3Failure failure = s3_failure(*response, request, config());
     if (is_about_time(failure, *response, request, ours)) failure.right_time = response->date();
+    failure.keys_are_over = is_about_keys(failure, *response, request);
     return tl::unexpected(std::move(failure));
   }
   return S3Answer{*std::move(response)};

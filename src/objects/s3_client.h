@@ -2,7 +2,7 @@
 //
 // What the service could not take (500, 503 SlowDown, 429 ...) and what broke on its way is tried again,
 // later and later, with jitter and a bounded number of times. What it refuses because this machine's clock is
-// off is signed anew with its own time. Thread-safe.
+// off is signed anew with its own time, and with new keys where those it had have expired. Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -20,6 +20,7 @@ struct S3Failure {
   std::chrono::seconds after{0};  // what the service asks to wait
   int tries = 1;
   std::optional<Time> right_time{};  // the service's, when it refused ours
+  bool keys_are_over = false;        // perhaps: what an answer to HEAD is about is not known
 };
 struct S3Answer : S3Response {
   int tries = 1;  // more than one: an earlier one may have been done as well
@@ -40,6 +41,7 @@ class S3Client {
   S3Result send(const S3Request& request);
 
   [[nodiscard]] const S3Config& config() const { return connections_.config(); }
+  [[nodiscard]] S3Config config_now() const { return connections_.config_now(); }  // with the keys of now
   [[nodiscard]] S3Clock& clock() { return connections_.clock(); }
   [[nodiscard]] Time now() { return connections_.clock().now(); }  // as the service takes it
 

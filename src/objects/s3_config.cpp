@@ -14,6 +14,7 @@ namespace spool {
 namespace {
 
 constexpr std::string_view kShape = "s3://BUCKET[/PREFIX][?endpoint=URL&region=NAME&style=path|virtual]";
+constexpr std::string_view kKeysAdvice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write";
 
 template <class... Args>
 tl::unexpected<Error> wrong(fmt::format_string<Args...> format, Args&&... args) {
@@ -82,34 +83,26 @@ std::map<std::string, std::string> section_of(std::string_view text, std::string
   return found;
 }
 
-Result<S3Credentials> credentials_of_file(const S3Environment& environment) {
-  constexpr std::string_view kAdvice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write";
-  std::string path = environment("AWS_SHARED_CREDENTIALS_FILE").value_or("");
-  const bool named = !path.empty();
-  if (!named) path = environment("HOME").value_or("") + "/.aws/credentials";
-  const std::string profile = environment("AWS_PROFILE").value_or("default");
-  const auto text = read_file(path, 1 << 20);
-  if (!text && !named && text.error().code == Code::kNotFound)
-    return wrong("there are no keys for S3: {} them into {}", kAdvice, path);
-  if (!text) return wrong("the file of the keys for S3 cannot be read: {}", text.error().message);
-  const auto section = section_of(*text, profile);
-  const auto value = [&](const char* name) {
-    const auto it = section.find(name);
-    return it == section.end() ? std::string() : it->second;
-  };
-  S3Credentials keys{value("aws_access_key_id"), value("aws_secret_access_key"), value("aws_session_token")};
-  if (keys.access_key.empty() || keys.secret_key.empty())
-    return wrong("{} has no keys for S3: {} aws_access_key_id and aws_secret_access_key below [{}]", path,
-                 kAdvice, profile);
-  return keys;
+Result<void> credentials_of_file(const S3Environment& environment, S3Config& config) {
+  S3CredentialsFile file{environment("AWS_SHARED_CREDENTIALS_FILE").value_or(""),
+                         environment("AWS_PROFILE").value_or("default")};
+  const bool named = !file.path.empty();
+  if (!named) file.path = environment("HOME").value_or("") + "/.aws/credentials";
+  std::error_code unknown;
+  if (!named && !std::filesystem::exists(file.path, unknown) && !unknown)
+    return wrong("there are no keys for S3: {} them into {}", kKeysAdvice, file.path);
+  SPOOL_ASSIGN(config.credentials, read_credentials(file));
+  config.credentials_file = std::move(file);
+  return {};
 }
 
-Result<S3Credentials> credentials_of(const S3Environment& environment) {
+Result<void> credentials_of(const S3Environment& environment, S3Config& config) {
   const auto access = environment("AWS_ACCESS_KEY_ID"), secret = environment("AWS_SECRET_ACCESS_KEY");
-  if (!access && !secret) return credentials_of_file(environment);
+  if (!access && !secret) return credentials_of_file(environment, config);
   if (!access || !secret)
     return wrong("one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set without the other: set both");
-  return S3Credentials{*access, *secret, environment("AWS_SESSION_TOKEN").value_or("")};
+  config.credentials = {*access, *secret, environment("AWS_SESSION_TOKEN").value_or("")};
+  return {};
 }
 
 Result<void> read_url(std::string_view url, S3Config& config) {
@@ -136,6 +129,21 @@ Result<void> read_url(std::string_view url, S3Config& config) {
 
 }  // namespace
 
+Result<S3Credentials> read_credentials(const S3CredentialsFile& file) {
+  const auto text = read_file(file.path, 1 << 20);
+  if (!text) return wrong("the file of the keys for S3 cannot be read: {}", text.error().message);
+  const auto section = section_of(*text, file.profile);
+  const auto value = [&](const char* name) {
+    const auto it = section.find(name);
+    return it == section.end() ? std::string() : it->second;
+  };
+  S3Credentials keys{value("aws_access_key_id"), value("aws_secret_access_key"), value("aws_session_token")};
+  if (keys.access_key.empty() || keys.secret_key.empty())
+    return wrong("{} has no keys for S3: {} aws_access_key_id and aws_secret_access_key below [{}]",
+                 file.path, kKeysAdvice, file.profile);
+  return keys;
+}
+
 Result<S3Config> s3_config(std::string_view url, const S3Environment& environment) {
   S3Config config;
   SPOOL_TRY(read_url(url, config));
@@ -161,7 +169,7 @@ Result<S3Config> s3_config(std::string_view url, const S3Environment& environmen
     config.virtual_hosted = style->second == "virtual";
   }
   config.ca_bundle = environment("AWS_CA_BUNDLE").value_or("");
-  SPOOL_ASSIGN(config.credentials, credentials_of(environment));
+  SPOOL_TRY(credentials_of(environment, config));
   return config;
 }
 

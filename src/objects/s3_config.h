@@ -20,6 +20,13 @@ namespace spool {
 struct S3Credentials {
   std::string access_key, secret_key;
   std::string session_token;  // empty: the keys are no temporary ones
+
+  bool operator==(const S3Credentials&) const = default;
+};
+
+// A section of an INI file with keys.
+struct S3CredentialsFile {
+  std::string path, profile;
 };
 
 // Tests shorten these.
@@ -39,6 +46,7 @@ struct S3Config {
   bool virtual_hosted = false;  // https://BUCKET.host/KEY instead of https://host/BUCKET/KEY
   std::string ca_bundle;        // file of the authorities to trust; empty: those of the system
   S3Credentials credentials;
+  std::optional<S3CredentialsFile> credentials_file;  // which held them; none: the environment did
   S3Patience patience;
   // This machine's clock; tests have others.
   std::function<Time()> clock = [] {
@@ -47,6 +55,9 @@ struct S3Config {
   std::uint64_t part_bytes = 16u << 20;        // larger files go up in parts of this size, 5 MiB at least
   std::uint64_t copy_part_bytes = 1ull << 30;  // of copies that the service does not make in one piece
 };
+
+// Errors: kInvalidArgument that says what to write.
+[[nodiscard]] Result<S3Credentials> read_credentials(const S3CredentialsFile& file);
 
 // A variable of the environment; nullopt when it is not set or empty.
 using S3Environment = std::function<std::optional<std::string>(const std::string& name)>;

@@ -80,10 +80,13 @@ TEST(S3Config, KeysMayStandInAFile) {
   EXPECT_EQ(config.credentials.access_key, "FILE");
   EXPECT_EQ(config.credentials.secret_key, "from file");
   EXPECT_EQ(config.credentials.session_token, "t");
+  EXPECT_EQ(config.credentials_file.value().path, path);
+  EXPECT_EQ(config.credentials_file.value().profile, "default");
   const Variables other = {{"AWS_SHARED_CREDENTIALS_FILE", path}, {"AWS_PROFILE", "other"}};
   EXPECT_EQ(read("s3://films", other).value().credentials.access_key, "OTHER");
   const Variables both = with_keys({{"AWS_SHARED_CREDENTIALS_FILE", path}});
   EXPECT_EQ(read("s3://films", both).value().credentials.access_key, "AKIA") << "the environment is nearer";
+  EXPECT_FALSE(read("s3://films", both).value().credentials_file);
 }
 
 TEST(S3Config, MissingKeysAreAskedFor) {

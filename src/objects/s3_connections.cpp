@@ -238,6 +238,12 @@ std::optional<Time> S3Response::date() const {
   return Time(std::chrono::seconds(seconds));
 }
 
+S3Config S3Connections::config_now() const {
+  S3Config config = config_;
+  config.credentials = keys_.now();
+  return config;
+}
+
 S3Connections::Handle S3Connections::take() {
   static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (started != CURLE_OK) return {nullptr, &curl_easy_cleanup};
@@ -259,16 +265,17 @@ Result<S3Response> S3Connections::send(const S3Request& request, int earlier_tri
   Handle handle = take();
   if (!handle) return fail(Code::kInternal, "libcurl does not start");
   const Time now = clock_.now();
+  const S3Config config = config_now();
   const bool by_curl = curl_signs(request, now);
   HeaderList headers;
-  for (const std::string& header : headers_of(request, config_, by_curl ? std::nullopt : std::optional(now)))
+  for (const std::string& header : headers_of(request, config, by_curl ? std::nullopt : std::optional(now)))
     headers.add(header);
 
   Transfer transfer{request, interrupted()};
   char detail[CURL_ERROR_SIZE] = "";
   curl_easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, detail);
   set_connection(handle.get(), config_);
-  if (by_curl) set_signature(handle.get(), config_);
+  if (by_curl) set_signature(handle.get(), config);
   set_limits(handle.get(), config_.patience, request, earlier_tries);
   set_request(handle.get(), transfer, s3_place(config_, request.key).url(request.query), headers);
   const CURLcode code = curl_easy_perform(handle.get());

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "objects/s3_clock.h"
 #include "objects/s3_config.h"
+#include "objects/s3_keys.h"
 #include "objects/s3_url.h"
 
 namespace spool {
@@ -49,7 +50,8 @@ struct S3Request {
 
 class S3Connections {
  public:
-  explicit S3Connections(S3Config config) : config_(std::move(config)), clock_(config_.clock) {}
+  explicit S3Connections(S3Config config)
+      : config_(std::move(config)), clock_(config_.clock), keys_(config_) {}
 
   // Errors: kUnavailable (unreachable, broken off), kTimeout, kInvalidArgument (an endpoint that is none, a
   // certificate that is not trusted), kCancelled (interrupt()), and what the sink or the body's source say.
@@ -60,6 +62,8 @@ class S3Connections {
 
   [[nodiscard]] const S3Config& config() const { return config_; }
   [[nodiscard]] S3Clock& clock() { return clock_; }  // what requests are signed with
+  [[nodiscard]] S3Keys& keys() { return keys_; }     // likewise
+  [[nodiscard]] S3Config config_now() const;         // with the keys of now
 
  private:
   using Handle = std::unique_ptr<void, void (*)(void*)>;  // CURL*
@@ -68,6 +72,7 @@ class S3Connections {
 
   const S3Config config_;
   S3Clock clock_;
+  S3Keys keys_;
   std::stop_source interrupted_;
   std::mutex mutex_;
   std::vector<Handle> idle_;

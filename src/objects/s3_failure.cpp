@@ -32,8 +32,8 @@ constexpr Known kKnown[] = {
     {"AccessDenied", Code::kPermissionDenied, false,
      "these keys may not do that: they need to list, read, write and remove in this bucket"},
     {"AllAccessDisabled", Code::kPermissionDenied, false, "the service has closed this bucket"},
-    {"ExpiredToken", Code::kPermissionDenied, false, "the session token is over: renew AWS_SESSION_TOKEN"},
-    {"InvalidToken", Code::kPermissionDenied, false, "the session token is wrong: see AWS_SESSION_TOKEN"},
+    {"ExpiredToken", Code::kPermissionDenied, false, "the keys have expired"},
+    {"InvalidToken", Code::kPermissionDenied, false, "the session token is wrong"},
     {"RequestTimeTooSkewed", Code::kUnavailable, false, "this machine's clock is off: set it (NTP)"},
     {"AuthorizationHeaderMalformed", Code::kInvalidArgument, false,
      "the bucket lies in another region: write region=NAME into --objects"},
@@ -108,6 +108,15 @@ std::string clocks_apart(const S3Response& response, const S3Config& config) {
                      ahead < Duration(0) ? "behind" : "ahead of");
 }
 
+// Where other keys than temporary ones that are over would come from.
+std::string renewal(const S3Config& config) {
+  if (config.credentials_file)
+    return fmt::format(": new ones are read from [{}] of {} once they stand there",
+                       config.credentials_file->profile, config.credentials_file->path);
+  return ": renew AWS_SESSION_TOKEN and the keys beside it, and start again; those of a file "
+         "(AWS_SHARED_CREDENTIALS_FILE) may be renewed meanwhile";
+}
+
 pugi::xml_node error_in(std::string_view body, pugi::xml_document& document) {
   if (!document.load_buffer(body.data(), body.size())) return {};
   return document.child("Error");
@@ -145,6 +154,7 @@ S3Failure s3_failure(const S3Response& response, const S3Request& request, const
     known.is = Code::kInvalidArgument;
   }
   if (code == "RequestTimeTooSkewed") advice += clocks_apart(response, config);
+  if (code == "ExpiredToken" || code == "InvalidToken") advice += renewal(config);
 
   const std::string_view their_words = error.child("Message").text().get();
   const std::string region = in_a_line(error.child("Region").text().get());

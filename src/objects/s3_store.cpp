@@ -230,7 +230,8 @@ Result<std::string> S3ObjectStore::presign(Method method, std::string_view key,
   SPOOL_ASSIGN(const std::string full, in_bucket(key));
   if (validity.count() < 1 || validity > std::chrono::days(7))
     return fail(Code::kInvalidArgument, "a presigned URL may be good for 1 second to 7 days");
-  return presigned_url(config(), method == Method::kGet ? "GET" : "PUT", full, client_->now(), validity);
+  return presigned_url(client_->config_now(), method == Method::kGet ? "GET" : "PUT", full, client_->now(),
+                       validity);
 }
 
 }  // namespace spool

@@ -180,8 +180,11 @@ TEST_F(S3Answers, KeysThatAreUnknown) {
 }
 
 TEST_F(S3Answers, ASessionThatIsOver) {
+  const std::string told = ": renew AWS_SESSION_TOKEN and the keys beside it";
   expect_says(refusal({{"answer", 400}, {"code", "ExpiredToken"}}), Code::kPermissionDenied,
-              "renew AWS_SESSION_TOKEN");
+              "the keys have expired" + told);
+  expect_says(refusal({{"answer", 400}, {"code", "InvalidToken"}}), Code::kPermissionDenied,
+              "the session token is wrong" + told);
 }
 
 TEST_F(S3Answers, AWebServer) {
