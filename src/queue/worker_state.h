@@ -69,12 +69,12 @@ struct Worker::State {
   // What wakes the loop. Executors push endings here, in any number of threads.
   std::mutex wake_mutex;
   std::condition_variable wake_loop;
-  bool loop_waits = false;
   std::vector<Settlement> ended;
   std::size_t enough_ended = 1;  // to wake the loop
-  bool hint = false;             // the store may have something
   int answered = 0;              // exchanges that are back
-  bool armed = false;            // the listener shall listen
+  bool loop_waits = false;
+  bool hint = false;   // the store may have something
+  bool armed = false;  // the listener shall listen
   std::condition_variable wake_listener;
   bool drain = false, stop = false;
   bool finishing = false;
@@ -129,8 +129,8 @@ struct Worker::State {
   std::set<Uuid> refused;               // settlements that were replaced by a failure once
   std::set<std::string> unknown_kinds;  // told about
   StoreTrouble trouble{waiting};
+  std::optional<Session> heir;  // that has been opened for hand_over()
   bool in_doubt = false;        // an exchange: nothing more is sent before hand_over() tells what it did
-  std::optional<Session> heir;  // that has been opened for it
 
   enum class Turn { kBusy, kWaiting, kIdle, kTrouble };  // kWaiting: for an exchange, or an ending
   Result<void> loop(const std::function<bool()>& until);
