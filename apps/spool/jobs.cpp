@@ -24,12 +24,14 @@ Result<int> jobs(const Options& options, const Context& context) {
   filter.queue = options.queue;
   filter.owner = options.owner;
   filter.roots_only = !options.children;
-  if (!options.state.empty()) filter.state = state_from_name(options.state);
+  const bool limited = options.state == "limited";  // as the table calls some of the waiting ones
+  if (!options.state.empty()) filter.state = limited ? State::kWaiting : state_from_name(options.state);
   SPOOL_ASSIGN(const Config config, load_config(context));
   SPOOL_ASSIGN(const auto store, open_store(config, Open::kExisting));
   std::deque<Job> newest;
   std::size_t left_out = 0;
   SPOOL_TRY(for_each_job(*store, filter, [&](Job& job) {
+    if (limited && !job.limited) return true;
     newest.push_back(std::move(job));
     if (newest.size() > static_cast<std::size_t>(options.most)) {
       newest.pop_front();
@@ -60,8 +62,8 @@ void add_jobs(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("jobs", "List jobs, the newest last");
   const auto options = std::make_shared<Options>();
   command->add_option("--state", options->state, "Only those in this state")
-      ->check(CLI::IsMember(
-          {"created", "waiting", "scheduled", "available", "running", "succeeded", "failed", "cancelled"}));
+      ->check(CLI::IsMember({"created", "waiting", "limited", "scheduled", "available", "running",
+                             "succeeded", "failed", "cancelled"}));
   command->add_option("--kind", options->kind, "Only those of this kind");
   command->add_option("--queue", options->queue, "Only those of this queue");
   command->add_option("--owner", options->owner, "Only those of this owner");

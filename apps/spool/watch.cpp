@@ -57,7 +57,7 @@ Result<int> watch_job(Store& store, Uuid id, const Context& context) {
 }
 
 Result<std::string> read_document(const std::string& path) {
-  if (path != "-") return read_file(path, pipeline::kMostDocumentBytes + 1);
+  if (path != "-") return read_file(path, pipeline::kMostDocumentBytes);
   std::string text;
   char buffer[4096];
   while (text.size() <= pipeline::kMostDocumentBytes && std::cin.read(buffer, sizeof buffer).gcount() > 0)

@@ -158,6 +158,11 @@ class Limits(Fleet):
         job = self.spool("show", second, "--json").json
         self.assertEqual((job["state"], job["limited"], job["limit_key"]), ("waiting", True, "ada"))
         self.assertIn("limited", self.spool("jobs").out)
+        def listed(state):
+            return [job["id"] for job in self.spool("jobs", "--state", state, "--json").json["jobs"]]
+        self.assertEqual(listed("limited"), [second])
+        self.assertEqual(listed("waiting"), [second])
+        self.assertEqual(listed("available"), [first])
         self.assertEqual(self.spool("limit", "rm", "--key", "ada").out, "removed the limit for ada\n")
         self.assertEqual(self.state(second), "available")
         self.assertIn("there is no limit for ada", self.spool("limit", "rm", "--key", "ada", code=2).err)

@@ -33,6 +33,15 @@ class Pipelines(CliTest):
         run = self.spool("pipeline", "check", "talk.yaml", "--json", code=2)
         self.assertEqual([(c["line"], c["column"], c["length"]) for c in run.json["complaints"]], [(1, 10, 1), (4, 53, 3)])
 
+    def test_a_document_that_is_too_large_is_told_what_it_may_have(self):
+        self.write("large.yaml", RIGHT + "#" * 300000)
+        self.assertIn("large.yaml: larger than 262144 bytes", self.spool("pipeline", "check", "large.yaml", code=None).err)
+        most = RIGHT + "#" * (262144 - len(RIGHT))
+        self.write("most.yaml", most)
+        for name in ("most.yaml", "-"):
+            self.spool("pipeline", "check", name, stdin=most)
+        self.assertIn("at most 262144 are accepted", self.spool("pipeline", "check", "-", stdin=most + "#", code=2).err)
+
     def test_a_circle_is_named(self):
         self.write("c.yaml", "version: 1\nsteps:\n  a: {kind: transcode, input: $steps.b, ladder: web}\n"
                              "  b: {kind: transcode, input: $steps.a, ladder: web}\n")
