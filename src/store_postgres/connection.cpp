@@ -20,9 +20,19 @@ constexpr int kBinary = 1;
 
 void ignore_notice(void*, const PGresult*) {}
 
-std::string trimmed(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
-  return std::string(text);
+// libpq's words have lines, and some end with a question that we put better.
+std::string one_line(std::string_view text) {
+  text = text.substr(0, text.find("\tIs the server running"));
+  std::string line;
+  for (const char c : text) {
+    const bool space = c == '\n' || c == '\t' || c == ' ';
+    if (!space)
+      line += c;
+    else if (!line.empty() && line.back() != ' ')
+      line += ' ';
+  }
+  while (line.ends_with(' ')) line.pop_back();
+  return line;
 }
 
 std::string_view field(const PGresult* answer, int code) {
@@ -63,10 +73,10 @@ Refusal refusal_of(std::string_view message) {
                                    [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); });
     if (state.size() != kLength || !upper || message.substr(at + kGap.size() + kLength, 2) != ": ") continue;
     refusal.sqlstate = state;
-    refusal.reason = trimmed(message.substr(at + kGap.size() + kLength + 2));
+    refusal.reason = one_line(message.substr(at + kGap.size() + kLength + 2));
     return refusal;
   }
-  refusal.reason = trimmed(message);
+  refusal.reason = one_line(message);
   return refusal;
 }
 
@@ -280,7 +290,7 @@ Answer Connection::receive(std::string_view sql) {
 void Connection::raise(const PGresult* answer, std::string_view sql) {
   const std::string sqlstate(field(answer, PG_DIAG_SQLSTATE));
   const std::string_view words = field(answer, PG_DIAG_MESSAGE_PRIMARY);
-  const std::string message = words.empty() ? trimmed(PQresultErrorMessage(answer)) : std::string(words);
+  const std::string message = words.empty() ? one_line(PQresultErrorMessage(answer)) : std::string(words);
   const int native = native_of(sqlstate);
   if (!alive()) raise_lost(Fate::kUnknown, message, sql, native);
   if (sqlstate.starts_with("SP")) throw StoreError{Error{code_of(sqlstate), message, native}};
@@ -292,7 +302,7 @@ void Connection::raise(const PGresult* answer, std::string_view sql) {
 }
 
 void Connection::raise_lost(Fate fate, std::string_view what, std::string_view sql, int native) {
-  const std::string reason = conninfo_.without_secret(trimmed(what));
+  const std::string reason = one_line(conninfo_.without_secret(std::string(what)));
   connection_.reset();
   throw StoreError{
       Error{fate == Fate::kUnknown ? Code::kInDoubt : Code::kUnavailable,

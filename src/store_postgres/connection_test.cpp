@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
 #include <list>
 
@@ -67,6 +68,8 @@ TEST_F(ConnectionTest, AServerThatIsNotThereIsUnavailable) {
   EXPECT_EQ(failure.error.code, Code::kUnavailable);
   EXPECT_EQ(failure.fate, Fate::kUnsent);
   expect_words(failure.error, "is the server running there");
+  EXPECT_EQ(std::ranges::count(failure.error.message, '?'), 1) << failure.error.message;
+  EXPECT_EQ(std::ranges::count(failure.error.message, '\n'), 0) << failure.error.message;
   expect_words(failure.error, "postgres://me:***@127.0.0.1:1/db");
 }
 
