@@ -40,15 +40,20 @@ class Standby(OutageTest):
         self.promote()
         self.assert_all_end(claims=PHASES * (HELD + QUICK))
 
-    def test_jobs_that_begin_and_end_meanwhile_end_once(self):
-        self.enqueue("quick", QUICK)
+    def test_jobs_that_begin_and_end_meanwhile_end_once_and_what_runs_goes_on(self):
+        self.enqueue("held", 1)
         self.start_workers(self.url, WORKERS, SLOTS)
+        self.until_held(1)
+        self.enqueue("quick", QUICK)
         self.until(lambda: self.number("SELECT count(*) FROM spool.outcome") >= QUICK / 6, "nothing ends")
         self.lose_primary()
         self.until_all_wait()
         self.promote()
+        self.until(lambda: self.number("SELECT count(*) FROM spool.job_status WHERE ended IS NULL") == 1, "not all jobs end")
+        self.let_go(1)
         self.assert_all_end()  # what was claimed in doubt is claimed once more
         self.assertEqual(self.number("SELECT count(*) FROM spool.life WHERE rescues > 0"), 0)
+        self.assertEqual(len(list(self.folder.glob("began.*"))), 1, "what ran was stopped")
 
 
 if __name__ == "__main__":
