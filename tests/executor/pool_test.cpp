@@ -74,9 +74,10 @@ TEST_F(Pool, ASpareIsThereBeforeItIsAskedForAndAnotherWhenItServes) {
   (void)executor();
   const auto processes_grow_to = [](std::size_t many) {
     const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (process_tree(::getpid()).size() < many && std::chrono::steady_clock::now() < patience)
+    std::size_t now = 0;  // looked at once: a tree that is being read changes
+    while ((now = process_tree(::getpid()).size()) != many && std::chrono::steady_clock::now() < patience)
       std::this_thread::yield();
-    return process_tree(::getpid()).size();
+    return now;
   };
   constexpr std::size_t kOfAChild = 3;  // bwrap, its init, the child
   EXPECT_EQ(processes_grow_to(kOfAChild), kOfAChild) << "the spare";
