@@ -216,9 +216,8 @@ Result<Worker::State::Turn> Worker::State::hand_over() {
   {
     const std::lock_guard lock(lease_mutex);
     if (!open) return Turn::kTrouble;
-    handing_over = true;
+    handing_over = true;  // until it is known to have happened: this answer may be lost too
   }
-  // Until it is known to have happened, or not: an answer may be lost here too.
   const auto done = store.hand_over(session, *heir, known);
   if (!done) return passing(done.error());
   {
