@@ -201,8 +201,8 @@ BEGIN
               JOIN spool.job j ON j.seq = x.seq ORDER BY 2, 1 LOOP
     SELECT t.patient, t.got INTO patient, got FROM spool.try_tree(step.root, patient) t;
     CONTINUE WHEN NOT got;
-    SELECT * INTO r FROM spool.running x WHERE x.seq = step.seq AND x.session = of FOR UPDATE;
-    CONTINUE WHEN NOT found;
+    SELECT * INTO r FROM spool.running x WHERE x.seq = step.seq FOR UPDATE;
+    CONTINUE WHEN NOT found OR r.session <> of;
     ends := ends || CASE WHEN rescued THEN spool.rescue_one(r, worker, now) ELSE spool.release_one(r, now) END;
     many := many + 1;
   END LOOP;
@@ -411,7 +411,9 @@ BEGIN
       WITH gone AS (
         DELETE FROM spool.running x
           USING generate_series(1, cardinality(s_job)) s (at)
-          WHERE s_what[s.at] = 0 AND s_code[s.at] IS NULL AND x.seq = s_seq[s.at] AND x.token = s_token[s.at] AND x.plain
+          -- ANY: no order is of use, so that no plan reads all of the primary key.
+          WHERE s_what[s.at] = 0 AND s_code[s.at] IS NULL AND x.seq = ANY (ARRAY[s_seq[s.at]]) AND x.token = s_token[s.at]
+            AND x.plain
           RETURNING s.at, x.seq, x.attempt, x.claimed, x.token
       ), logged AS (
         INSERT INTO spool.outcome (n, seq, state, at, attempt, claimed, token, result, cpu, memory, bytes_read, bytes_written)
