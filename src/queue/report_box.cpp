@@ -114,9 +114,9 @@ void ReportBox::put_back(std::vector<ProgressReport>& reports) {
   }
 }
 
-void ReportBox::clear() {
+void ReportBox::keep_only(const std::set<Uuid>& jobs) {
   const std::lock_guard lock(mutex_);
-  entries_.clear();
+  std::erase_if(entries_, [&](const auto& entry) { return !jobs.contains(entry.first); });
 }
 
 }  // namespace spool

@@ -8,6 +8,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -37,7 +38,7 @@ class ReportBox {
   Result<Sent> send_due(Store& store, BootClock::time_point now);
   // Everything of these jobs, whatever the interval; then they are forgotten.
   Result<Sent> flush(Store& store, std::span<const Settlement> ending);
-  void clear();
+  void keep_only(const std::set<Uuid>& jobs);
 
  private:
   struct Entry {

@@ -168,14 +168,16 @@ Result<void> Worker::State::loop(const std::function<bool()>& until) {
   return finish(true);
 }
 
-// After a lost lease. What ran counts for nothing; false: asked to end before there was a new session.
+// After a lost lease. What ran counts for nothing; what had ended before is brought by the new session: as
+// long as nobody has rescued it, its tokens count. false: asked to end before there was a new session.
 Result<bool> Worker::State::begin_anew() {
   while (!under_way.empty()) SPOOL_TRY(receive());
   in_doubt = false;
   close_heir();
-  to_settle.clear();
-  held_back.clear();
-  reports.clear();
+  std::set<Uuid> ended_before;
+  for (const Batch* batch : {&to_settle, &held_back})
+    for (const Settlement& settlement : batch->settlements) ended_before.insert(settlement.job);
+  reports.keep_only(ended_before);  // what they said last goes before them
   // The session is not closed: the store ends it by its own clock, and charges the loss. A job that starves
   // its worker past the lease would come back uncharged for ever.
   // What was killed is gone in a moment; a job that comes back to us should find its place empty.
@@ -253,10 +255,11 @@ Result<bool> Worker::State::open_session() {
     const Fate fate = fate_of(opened.error());
     if ((fate != Fate::kPassing && fate != Fate::kInDoubt) || is_full_for_good(opened.error()))
       return fail(std::move(opened).error());
+    away = BootClock::now();
     pause(opening.failed(opened.error()));
     collect_ended();
     const std::lock_guard lock(wake_mutex);
-    if (stop || (drain && running.size() == 0)) return false;
+    if (stop || (drain && running.size() == 0 && all_settled())) return false;
   }
 }
 
@@ -401,6 +404,7 @@ Result<Worker::State::Turn> Worker::State::passing(const Error& error) {
     return Turn::kTrouble;
   }
   if (fate == Fate::kFinal || is_full_for_good(error)) return fail(error);
+  away = BootClock::now();
   pause(trouble.failed(error));
   return Turn::kTrouble;
 }
@@ -565,7 +569,7 @@ Result<void> Worker::State::finish(bool call_follow_ups) {
   to_settle.clear();
   held_back.clear();
   under_way.clear();  // waits for them
-  reports.clear();
+  reports.keep_only({});
   follow_ups.finish(call_follow_ups);
   bool close = false;
   {

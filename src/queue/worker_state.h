@@ -64,7 +64,8 @@ struct Worker::State {
   RunningAttempts running;
   ReportBox reports;
   FollowUps follow_ups;
-  std::atomic<int> waiting = 0;  // StoreTroubles
+  std::atomic<int> waiting = 0;                                           // StoreTroubles
+  std::atomic<BootClock::time_point> away{BootClock::time_point::min()};  // when it last was, for the session
 
   // What wakes the loop. Executors push endings here, in any number of threads.
   std::mutex wake_mutex;

@@ -14,6 +14,8 @@ using std::chrono::seconds;
 namespace {
 constexpr Duration kSweepAgain = seconds(30);  // after what could not be removed
 constexpr Duration kListen = seconds(60);      // the loop polls by itself
+// After an outage. The others' waits between their tries are shorter.
+constexpr Duration kMostReturn = seconds(10);
 }  // namespace
 
 Fate fate_of(const Error& error) {
@@ -92,15 +94,22 @@ Duration Worker::State::tick(Scheduler& scheduler, StoreTrouble& ticking) {
 }
 
 void Worker::State::rescue(StoreTrouble& rescuing, BootClock::time_point& next) {
+  // An outage that outlasts the leases outlasts everybody's: whoever comes back first does not take from the
+  // others what they have finished meanwhile.
+  const auto from = away.load() + std::min(kMostReturn, options.lease / 3);
+  if (BootClock::now() < from) {
+    rescuing.over();
+    next = from;
+    return;
+  }
   const auto rescued = store.rescue(kMostRescued);
-  const bool more = rescued && *rescued >= kMostRescued;
   next = BootClock::now();
-  if (!more) next += options.housekeeping.value_or(options.poll);
   if (!rescued) {
     next += rescuing.failed(rescued.error());
     return;
   }
   rescuing.over();
+  if (*rescued < kMostRescued) next += options.housekeeping.value_or(options.poll);
   if (*rescued > 0) notify_loop(&State::hint);
 }
 
@@ -132,6 +141,7 @@ void Worker::State::renew(StoreTrouble& renewing, BootClock::time_point& next) {
     }
     if (same) lose_lease(renewed.error().message);
   } else {
+    away = BootClock::now();
     next = BootClock::now() + std::min<Duration>(renewing.failed(renewed.error()), options.lease / 10);
   }
 }
@@ -192,15 +202,25 @@ void Worker::State::sweep() {
     const std::lock_guard lock(lease_mutex);
     return threads_end;
   };
-  const Duration rest = options.housekeeping.value_or(options.poll);
+  StoreTrouble sweeping(waiting);
   Error last;
   for (;;) {
+    Duration rest = options.housekeeping.value_or(options.poll);
     const auto swept = options.sweep(store, ends);
-    const Error left = swept ? Error{} : swept.error();
-    if (!swept && left != last) spdlog::warn("objects of removed jobs are still there: {}", left.message);
-    last = left;
+    if (swept) {
+      sweeping.over();
+      last = {};
+    } else if (const auto answer = store.now(); !answer) {  // it was the store
+      rest = sweeping.failed(answer.error());
+    } else {
+      sweeping.over();
+      rest = kSweepAgain;
+      if (swept.error() != last)
+        spdlog::warn("objects of removed jobs are still there: {}", swept.error().message);
+      last = swept.error();
+    }
     std::unique_lock lock(lease_mutex);
-    if (wake_sweeper.wait_for(lock, swept ? rest : kSweepAgain, [&] { return threads_end; })) return;
+    if (wake_sweeper.wait_for(lock, rest, [&] { return threads_end; })) return;
   }
 }
 

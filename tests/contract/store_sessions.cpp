@@ -115,6 +115,25 @@ TEST_P(StoreContract, AnExchangeUnderALostLeaseChangesNothing) {
   EXPECT_EQ(claim().size(), 2u) << "nothing was claimed for it";
 }
 
+TEST_P(StoreContract, WhatWasFinishedUnderALostLeaseCountsUntilItIsRescued) {
+  const Session mine = session(seconds(30));
+  const std::vector<Uuid> ids = {insert(new_job("a")), insert(new_job("b"))};
+  const std::vector<Claim> claims = must(store().exchange(mine, {}, slots(2))).claimed;
+  ASSERT_EQ(claims.size(), 2u);
+  pass(seconds(31));
+  const Session next = session(seconds(30));
+  const auto settled_by_next = [&](const Claim& claim) {
+    const Settlement s = settlement(claim, Succeeded{});
+    return code_of(must(store().exchange(next, std::span(&s, 1), slots(0))).settled.at(0));
+  };
+  EXPECT_EQ(settled_by_next(claims[0]), "ok");
+  must(store().rescue());
+  EXPECT_EQ(settled_by_next(claims[1]), "lease_lost");
+  EXPECT_EQ(get(ids[0]).state, State::kSucceeded);
+  EXPECT_EQ(get(ids[0]).rescues, 0);
+  EXPECT_EQ(get(ids[1]).rescues, 1);
+}
+
 TEST_P(StoreContract, ASessionThatNeverWasIsALostLease) {
   EXPECT_EQ(code_of(store().renew(Session{Uuid::v7()})), "lease_lost");
   EXPECT_EQ(code_of(store().exchange(Session{Uuid::v7()}, {}, slots(1))), "lease_lost");

@@ -137,6 +137,14 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
     note([] {});
     return {};
   }
+  Result<std::vector<PurgedJob>> purged(int most) override {
+    SPOOL_TRY(failing("purged"));
+    return ForwardingStore::purged(most);
+  }
+  Result<Time> now() override {
+    SPOOL_TRY(failing("now"));
+    return ForwardingStore::now();
+  }
   Result<int> rescue(int most) override {
     SPOOL_TRY(failing("rescue"));
     SPOOL_ASSIGN(const int changed, ForwardingStore::rescue(most));

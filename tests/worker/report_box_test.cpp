@@ -86,6 +86,16 @@ TEST_F(ReportBoxTest, AStaleTokenIsToldAndForgotten) {
   EXPECT_EQ(box.due(), BootClock::time_point::max());
 }
 
+TEST_F(ReportBoxTest, OnlyWhatIsKeptIsSent) {
+  box.put(checkpoint(7), t0);
+  box.keep_only({claim.job});
+  EXPECT_EQ(box.due(), t0);
+  box.keep_only({});
+  EXPECT_EQ(box.due(), BootClock::time_point::max());
+  ASSERT_TRUE(box.flush(store, ending()));
+  EXPECT_TRUE(store.reported().empty());
+}
+
 TEST_F(ReportBoxTest, FlushingAJobThatSaidNothingAsksTheStoreNothing) {
   ASSERT_TRUE(box.flush(store, ending()));
   EXPECT_EQ(store.calls().reports, 0);

@@ -320,18 +320,25 @@ TEST(WorkerInTrouble, AStoreThatIsAwayIsSaidOnceWhateverIsAskedOfIt) {
     Kinds kinds;
     kinds.add(inline_kind("fine", [](Attempt&) -> Ending { return Succeeded{}; }));
     std::atomic<bool> away = false;
-    std::atomic<int> exchanges = 0, renewals = 0;
+    std::atomic<int> exchanges = 0, renewals = 0, sweeps = 0;
     store.fault = [&](std::string_view call) -> std::optional<Error> {
       if (!away) return std::nullopt;
       exchanges += call == "exchange";
       renewals += call == "renew";
+      sweeps += call == "purged";
       return Error{Code::kUnavailable, "away"};
     };
     insert_one(store, new_job("fine"));
-    RunningWorker worker(store, kinds);
+    WorkerOptions options = quick();
+    options.lease = 3s;
+    options.sweep = [](Store& swept, const std::function<bool()>&) -> Result<void> {
+      SPOOL_TRY(swept.purged(1));
+      return {};
+    };
+    RunningWorker worker(store, kinds, options);
     ASSERT_TRUE(store.await_ended(1));
     away = true;
-    while (exchanges < 3 || renewals < 3) std::this_thread::yield();
+    while (exchanges < 3 || renewals < 2 || sweeps < 2) std::this_thread::yield();
     away = false;
     insert_one(store, new_job("fine"));
     EXPECT_TRUE(store.await_ended(2));
@@ -340,6 +347,108 @@ TEST(WorkerInTrouble, AStoreThatIsAwayIsSaidOnceWhateverIsAskedOfIt) {
   const auto first = text.find("the store does not answer");
   ASSERT_NE(first, std::string::npos);
   EXPECT_EQ(text.find("the store does not answer", first + 1), std::string::npos) << text;
+  EXPECT_EQ(text.find("objects of removed jobs"), std::string::npos) << text;
+}
+
+TEST(WorkerInTrouble, ObjectsThatCannotBeRemovedAreToldOf) {
+  const Logged logged;
+  {
+    FaultyStore store;
+    const Kinds kinds;
+    WorkerOptions options = quick();
+    std::promise<void> tried;
+    options.sweep = [&](Store&, const std::function<bool()>&) -> Result<void> {
+      tried.set_value();
+      return fail(Code::kUnavailable, "the bucket is away");
+    };
+    RunningWorker worker(store, kinds, options);
+    tried.get_future().wait();
+    worker->drain();
+    ASSERT_TRUE(worker.wait());
+  }
+  EXPECT_NE(logged.text().find("objects of removed jobs are still there: the bucket is away"),
+            std::string::npos);
+}
+
+TEST(WorkerInTrouble, WhatWasFinishedInAnOutageLongerThanTheLeaseIsSettledAfterIt) {
+  FaultyStore store;
+  Kinds kinds;
+  std::atomic<bool> away = false;
+  std::atomic<int> runs = 0, openings = 0;
+  kinds.add(inline_kind("counted", [&](Attempt& a) -> Ending {
+    if (a.claim().phase == "publish") return Succeeded{a.claim().checkpoint};
+    ++runs;
+    away = true;
+    EXPECT_TRUE(a.checkpoint("all of it"));
+    return FanOut{{}, "publish", false};
+  }));
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    // Who comes back gives the others a third of the lease, which is nothing here.
+    if (call == "rescue") return Error{Code::kUnavailable, "away"};
+    if (!away) return std::nullopt;
+    openings += call == "open_session";  // only without a lease
+    return Error{Code::kUnavailable, "away"};
+  };
+  const Uuid id = insert_one(store, new_job("counted"));
+  WorkerOptions options = quick();
+  options.lease = 300ms;
+  RunningWorker worker(store, kinds, options);
+  while (openings < 2) std::this_thread::yield();
+  away = false;
+  ASSERT_TRUE(store.await_ended(1));
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(store.get(id)->result, Json("all of it"));
+  EXPECT_EQ(store.get(id)->rescues, 0);
+}
+
+TEST(WorkerInTrouble, WhoIsAskedToDrainInAnOutageStillSettlesWhatWasFinished) {
+  FaultyStore store;
+  Kinds kinds;
+  std::atomic<bool> away = false;
+  std::atomic<int> openings = 0;
+  kinds.add(inline_kind("x", [&](Attempt&) -> Ending {
+    away = true;
+    return Succeeded{};
+  }));
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (!away && call != "rescue") return std::nullopt;
+    openings += call == "open_session";
+    return Error{Code::kUnavailable, "away"};
+  };
+  const Uuid id = insert_one(store, new_job("x"));
+  WorkerOptions options = quick();
+  options.lease = 300ms;
+  RunningWorker worker(store, kinds, options);
+  while (openings < 1) std::this_thread::yield();
+  worker->drain();
+  while (openings < 3) std::this_thread::yield();
+  away = false;
+  ASSERT_TRUE(worker.wait());
+  EXPECT_EQ(store.get(id)->state, State::kSucceeded);
+}
+
+TEST(WorkerInTrouble, TheOthersAreGivenTimeToReturnBeforeAnybodyIsRescued) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("fine", [](Attempt&) -> Ending { return Succeeded{}; }));
+  std::atomic<bool> away = false;
+  std::atomic<int> exchanges = 0, rescues = 0;
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    rescues += call == "rescue";
+    if (!away || call != "exchange") return std::nullopt;
+    ++exchanges;
+    return Error{Code::kUnavailable, "away"};
+  };
+  RunningWorker worker(store, kinds);
+  while (rescues < 3) std::this_thread::yield();  // many times a second
+  away = true;
+  while (exchanges < 2) std::this_thread::yield();
+  const int before = rescues;
+  while (exchanges < 5) std::this_thread::yield();
+  away = false;
+  insert_one(store, new_job("fine"));
+  ASSERT_TRUE(store.await_ended(1));
+  EXPECT_LE(rescues, before + 1) << "one may have been on its way";
 }
 
 TEST(WorkerInTrouble, SweepsAgainAndAgainAndIsToldToStopWithIt) {
