@@ -13,7 +13,8 @@
 //   - The rate is GCRA on starts, which are claims: `next` is when one may start if nothing was saved up. A
 //     start moves it to max(next, now) + period / count (rounded up). With n jobs available, and not started,
 //     one more place is there when max(next, now) + n * period / count <= now + (burst - 1) * period / count.
-//     Who is given back unstarted has cost nothing; who is rescued, released or tried again starts again.
+//     Who is given back unstarted has cost nothing; who is rescued, released or tried again starts again. A
+//     later phase of a job waits for its place as a start does, but moves nothing.
 //   - When a limit is set, changed or removed, what holds to it is counted anew: what runs keeps its place,
 //     what is available goes back into the line. `next` is kept while a rate stays.
 #pragma once

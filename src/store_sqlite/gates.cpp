@@ -32,6 +32,7 @@ constexpr const char* kLessRunning =
     "UPDATE gate SET running = running - 1 WHERE scope = ?1 AND name = ?2 RETURNING gate";
 constexpr const char* kStarted =
     "UPDATE gate SET available = available - 1, running = running + 1 WHERE gate = ?1 RETURNING next";
+constexpr const char* kLaterPhase = "SELECT 1 FROM life WHERE seq = ?1 AND phase <> ''";  // primary key
 constexpr const char* kSetNext = "UPDATE gate SET next = ?2 WHERE gate = ?1";
 constexpr const char* kRung = "SELECT gate FROM gate WHERE timer <= ?1";  // gate_timer
 
@@ -156,8 +157,9 @@ void Gates::started(std::span<const Seq> jobs) {
         while (row.next()) next = row.time(0);
       }
       if (!limit.rate) return;
-      db_.run(kSetNext, gate, after_start(*limit.rate, next, now_));
       touched_.insert(gate);
+      if (db_.query(kLaterPhase, job).next()) return;
+      db_.run(kSetNext, gate, after_start(*limit.rate, next, now_));
     });
 }
 

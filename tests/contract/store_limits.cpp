@@ -375,6 +375,21 @@ TEST_P(StoreContract, ARateCountsStartsAndNotEnds) {
   EXPECT_EQ(claim().size(), 1u);
 }
 
+TEST_P(StoreContract, ALaterPhaseIsNoStart) {
+  must(store().set_limit(per_minute("ada", 6)));
+  const Uuid first = insert(keyed("ada"));
+  settle(claim_one(), FanOut{{new_job("part")}, "publish", false});
+  pass(seconds(10));
+  settle(claim_one(), Succeeded{});  // with its parent's key
+  EXPECT_TRUE(claim().empty()) << "but it waits for its turn";
+  pass(seconds(10));
+  EXPECT_EQ(claim_one().job, first);
+  const Uuid second = insert(keyed("ada"));
+  EXPECT_EQ(claim_one().job, second);
+  insert(keyed("ada"));
+  EXPECT_TRUE(claim().empty());
+}
+
 TEST_P(StoreContract, WhatIsCancelledBeforeItStartedCostsNoRate) {
   must(store().set_limit(per_minute("ada", 1)));
   const Uuid first = insert(keyed("ada")), second = insert(keyed("ada"));

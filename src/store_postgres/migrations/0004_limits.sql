@@ -92,14 +92,15 @@ BEGIN
   RETURN (SELECT min(w.opens) FROM spool.waiting_lines(now) w WHERE w.opens > now);
 END $$;
 
--- Moves the clocks of what was claimed. Under the lock of admit().
+-- Moves the clocks of what was claimed and has not been started before, in an earlier phase. Under the lock of admit().
 CREATE FUNCTION spool.started(of bigint[], now bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   job record;
   gate record;
   r spool.limit_rule;
 BEGIN
-  FOR job IN SELECT a.queue, j.limit_key FROM spool.job j JOIN spool.lane a ON a.lane = j.lane WHERE j.seq = ANY (of) LOOP
+  FOR job IN SELECT a.queue, j.limit_key FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq
+             WHERE j.seq = ANY (of) AND coalesce(l.phase, '') = '' LOOP
     FOR gate IN SELECT * FROM (VALUES (0, job.queue), (1, job.limit_key)) g (scope, name) WHERE g.name IS NOT NULL LOOP
       SELECT * INTO r FROM spool.limit_of(gate.scope, gate.name);
       CONTINUE WHEN r.count IS NULL;
