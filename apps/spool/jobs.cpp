@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <deque>
+#include <algorithm>
 
 #include "commands.h"
 #include "job_view.h"
@@ -28,30 +28,28 @@ Result<int> jobs(const Options& options, const Context& context) {
   if (!options.state.empty()) filter.state = limited ? State::kWaiting : state_from_name(options.state);
   SPOOL_ASSIGN(const Config config, load_config(context));
   SPOOL_ASSIGN(const auto store, open_store(config, Open::kExisting));
-  std::deque<Job> newest;
-  std::size_t left_out = 0;
+  filter.newest_first = true;
+  std::vector<Job> rows;
+  bool older = false;
   SPOOL_TRY(for_each_job(*store, filter, [&](Job& job) {
     if (limited && !job.limited) return true;
-    newest.push_back(std::move(job));
-    if (newest.size() > static_cast<std::size_t>(options.most)) {
-      newest.pop_front();
-      ++left_out;
-    }
-    return true;
+    older = rows.size() == static_cast<std::size_t>(options.most);
+    if (!older) rows.push_back(std::move(job));
+    return !older;
   }));
+  std::ranges::reverse(rows);
   if (context.json) {
     Json list = Json::array();
-    for (const Job& job : newest) list.push_back(job_json(job));
-    print_json({{"jobs", std::move(list)}, {"left_out", left_out}});
+    for (const Job& job : rows) list.push_back(job_json(job));
+    print_json({{"jobs", std::move(list)}, {"older", older}});
     return kDone;
   }
   SPOOL_ASSIGN(const Time now, store->now());
   const Terminal terminal = Terminal::of(STDOUT_FILENO);
-  const std::vector<Job> rows(newest.begin(), newest.end());
   fmt::print("{}", render_table(rows, {.width = terminal.is_terminal ? terminal.width : 120,
                                        .colour = terminal.colour,
                                        .now = now}));
-  if (left_out > 0) fmt::print(stderr, "spool: {} older ones are not shown (--most)\n", left_out);
+  if (older) fmt::print(stderr, "spool: there are older ones (--most)\n");
   if (rows.empty()) fmt::print(stderr, "spool: no jobs\n");
   return kDone;
 }

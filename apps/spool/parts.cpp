@@ -146,11 +146,20 @@ Result<Uuid> find_job(Store& store, const std::string& text) {
   std::string wanted = text;
   std::transform(wanted.begin(), wanted.end(), wanted.begin(),
                  [](unsigned char c) { return std::tolower(c); });
+  const auto filled_with = [&](char digit) {
+    std::string id = "00000000-0000-0000-0000-000000000000";
+    std::ranges::replace(id, '0', digit);
+    return Uuid::parse(wanted + id.substr(std::min(wanted.size(), id.size())));
+  };
+  const auto first = filled_with('0'), last = filled_with('f');
+  if (!first || !last) return fail(Code::kNotFound, fmt::format("there is no job {}", text));
+  JobFilter filter;
+  filter.first = *first;
+  filter.last = *last;
+  filter.most = static_cast<int>(kMostNamed) + 1;
   std::vector<Uuid> found;
-  SPOOL_TRY(for_each_job(store, {}, [&](const Job& job) {
-    if (job.id.text().starts_with(wanted)) found.push_back(job.id);
-    return found.size() <= kMostNamed;
-  }));
+  SPOOL_ASSIGN(const std::vector<Job> jobs, store.list(filter));
+  for (const Job& job : jobs) found.push_back(job.id);
   if (found.size() == 1) return found.front();
   if (found.empty()) return fail(Code::kNotFound, fmt::format("there is no job {}", text));
   std::string names;

@@ -72,8 +72,10 @@ struct JobFilter {
   std::optional<Uuid> parent;
   bool roots_only = false;
   std::optional<State> state;
-  std::string kind, owner, queue;  // empty: any
-  std::optional<Uuid> after;       // cursor: the last job of the page before
+  std::string kind, owner, queue;   // empty: any
+  std::optional<Uuid> first, last;  // the ids that there are between these, and these
+  bool newest_first = false;        // against the order of insertion
+  std::optional<Uuid> after;        // cursor: the last job of the page before
   int most = 100;
 };
 

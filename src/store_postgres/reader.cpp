@@ -161,7 +161,9 @@ std::vector<Job> Reader::list(const JobFilter& filter) {
   if (root != 0) add(" AND (j.seq = ${0} OR j.root = ${0})", root);
   if (parent != 0) add(" AND j.parent = ${}", parent);
   if (filter.roots_only) sql += " AND j.parent IS NULL";
-  if (after != 0) add(" AND j.seq > ${}", after);
+  if (filter.first) add(" AND j.id >= ${}", *filter.first);
+  if (filter.last) add(" AND j.id <= ${}", *filter.last);
+  if (after != 0) add(filter.newest_first ? " AND j.seq < ${}" : " AND j.seq > ${}", after);
   if (!filter.kind.empty()) add(" AND j.kind = ${}", filter.kind);
   if (!filter.owner.empty()) add(" AND j.owner = ${}", filter.owner);
   if (!filter.queue.empty()) add(" AND a.queue = ${}", filter.queue);
@@ -172,7 +174,8 @@ std::vector<Job> Reader::list(const JobFilter& filter) {
     if (*filter.state == State::kAvailable) sql += " AND j.seq IN (SELECT seq FROM spool.ready)";
     if (*filter.state <= State::kScheduled) sql += " AND p.seq IS NOT NULL";
   }
-  add(" ORDER BY j.seq LIMIT ${}", std::max(filter.most, 0));
+  add(filter.newest_first ? " ORDER BY j.seq DESC LIMIT ${}" : " ORDER BY j.seq LIMIT ${}",
+      std::max(filter.most, 0));
 
   Rows rows = db_.execute(sql.c_str(), values);
   std::vector<Job> jobs;

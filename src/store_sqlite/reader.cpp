@@ -159,7 +159,9 @@ std::vector<Job> Reader::list(const JobFilter& filter) {
   if (root != 0) sql += "AND (j.seq = :root OR j.root = :root) ";
   if (parent != 0) sql += "AND j.parent = :parent ";
   if (filter.roots_only) sql += "AND j.parent IS NULL ";
-  if (after != 0) sql += "AND j.seq > :after ";
+  if (filter.first) sql += "AND j.id >= :first ";
+  if (filter.last) sql += "AND j.id <= :last ";
+  if (after != 0) sql += filter.newest_first ? "AND j.seq < :after " : "AND j.seq > :after ";
   if (!filter.kind.empty()) sql += "AND j.kind = :kind ";
   if (!filter.owner.empty()) sql += "AND j.owner = :owner ";
   if (!filter.queue.empty()) sql += "AND a.queue = :queue ";
@@ -170,7 +172,7 @@ std::vector<Job> Reader::list(const JobFilter& filter) {
     if (*filter.state == State::kAvailable) sql += "AND j.seq IN (SELECT seq FROM ready) ";
     if (*filter.state <= State::kScheduled) sql += "AND j.seq IN (SELECT seq FROM parked) ";
   }
-  sql += "ORDER BY j.seq LIMIT :most";
+  sql += filter.newest_first ? "ORDER BY j.seq DESC LIMIT :most" : "ORDER BY j.seq LIMIT :most";
 
   Rows rows = db_.once(sql);
   const auto bind = [&](const char* name, const auto& value) {
@@ -180,6 +182,8 @@ std::vector<Job> Reader::list(const JobFilter& filter) {
   bind(":root", root);
   bind(":parent", parent);
   bind(":after", after);
+  bind(":first", filter.first.value_or(Uuid{}));
+  bind(":last", filter.last.value_or(Uuid{}));
   bind(":kind", std::string_view(filter.kind));
   bind(":owner", std::string_view(filter.owner));
   bind(":queue", std::string_view(filter.queue));

@@ -73,7 +73,7 @@ class Jobs(CliTest):
         self.assertEqual([j["name"] for j in self.spool("jobs", "--queue", "default", "--json").json["jobs"]], ["first"])
         self.assertEqual([j["queue"] for j in self.spool("jobs", "--state", "created", "--json").json["jobs"]], ["night"])
         newest = self.spool("jobs", "--most", "1", "--json").json
-        self.assertEqual((len(newest["jobs"]), newest["left_out"], newest["jobs"][0]["queue"]), (1, 1, "night"))
+        self.assertEqual((len(newest["jobs"]), newest["older"], newest["jobs"][0]["queue"]), (1, True, "night"))
         table = self.spool("jobs").out.splitlines()
         self.assertEqual(table[0].split(), ["ID", "STATE", "AGE", "KIND", "NAME"])
         self.assertEqual(len(table), 3)

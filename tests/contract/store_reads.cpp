@@ -57,6 +57,32 @@ TEST_P(StoreContract, AListGoesOnAfterItsCursor) {
   EXPECT_EQ(code_of(store().list(page)), "not_found");
 }
 
+TEST_P(StoreContract, AListOfTheNewestGoesBackFromItsCursor) {
+  std::vector<Uuid> all;
+  for (int i = 0; i < 5; ++i) all.push_back(insert(new_job("a")));
+  JobFilter page;
+  page.newest_first = true;
+  page.most = 3;
+  EXPECT_EQ(ids(must(store().list(page))), (std::vector{all[4], all[3], all[2]}));
+  page.after = all[2];
+  EXPECT_EQ(ids(must(store().list(page))), (std::vector{all[1], all[0]}));
+}
+
+TEST_P(StoreContract, AListOfIdsFromOneToAnotherHoldsBoth) {
+  const auto id = [](std::string_view begin) {
+    return must(Uuid::parse(fmt::format("{}-0000-4000-8000-000000000000", begin)));
+  };
+  for (const char* begin : {"ffffffff", "01a00000", "019fffff", "01a0ffff", "01a10000"}) {
+    NewJob job = new_job("a");
+    job.id = id(begin);
+    insert(job);
+  }
+  JobFilter some;
+  some.first = id("01a00000");
+  some.last = id("01a0ffff");
+  EXPECT_EQ(ids(must(store().list(some))), (std::vector{*some.first, *some.last}));
+}
+
 TEST_P(StoreContract, AListFindsEveryStateAndOnlyIt) {
   NewJob job = new_job("a");
   std::vector<std::pair<State, Uuid>> expected;
