@@ -7,6 +7,8 @@
 #include <map>
 #include <thread>
 
+#include "patience.h"
+
 namespace spool {
 namespace {
 
@@ -64,7 +66,8 @@ Result<void> drain_workers(Store& store, std::span<const std::string> names) {
       "spool: {} asked to drain; waiting until what they run has ended (Ctrl-C: they drain all the same)\n",
       asked.size() == 1 ? "1 worker was" : fmt::format("{} workers were", asked.size()));
   while (!asked.empty()) {
-    SPOOL_ASSIGN(auto left, alive(store, asked));
+    SPOOL_ASSIGN(auto left, patiently([&] { return alive(store, asked); },
+                                      [](const std::string& line) { fmt::print(stderr, "{}\n", line); }));
     for (const auto& [id, name] : asked)
       if (!left.contains(id)) fmt::print("drained {}\n", name);
     std::fflush(stdout);

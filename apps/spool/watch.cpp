@@ -11,6 +11,7 @@
 #include "job_view.h"
 #include "live_display.h"
 #include "parts.h"
+#include "patience.h"
 #include "pipeline/located_json.h"
 #include "terminal.h"
 
@@ -41,14 +42,15 @@ Result<int> watch_job(Store& store, Uuid id, const Context& context) {
   const auto began = BootClock::now();
   LiveDisplay display;
   TreeWatch watch;
+  const auto say = [&](const std::string& line) { display.say(line); };
   for (;;) {
-    SPOOL_ASSIGN(const std::vector<Job> tree, read_tree(store, id));
+    SPOOL_ASSIGN(const std::vector<Job> tree, patiently([&] { return read_tree(store, id); }, say));
     const auto elapsed = std::chrono::duration_cast<Duration>(BootClock::now() - began);
     display.show(watch.look(tree, id, elapsed));
     for (const Job& job : tree) {
       if (job.id != id || !ended(job.state)) continue;
       display.clear();
-      SPOOL_ASSIGN(const Time now, store.now());
+      SPOOL_ASSIGN(const Time now, patiently([&] { return store.now(); }, say));
       return report(tree, id, now, context);
     }
     // Not Store::wait(): it is for workers, and a look more costs little.

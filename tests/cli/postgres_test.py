@@ -32,6 +32,12 @@ class Postgres(CliTest):
         self.server.wait(timeout=60)
         self.server.stdout.close()
 
+    def tell(self, command):
+        self.server.stdin.write(command + "\n")
+        self.server.stdin.flush()
+        while self.server.stdout.readline().strip() != "done":
+            self.assertIsNone(self.server.poll())
+
     def run_psql(self, sql, url=None):
         return subprocess.run(["psql", "-X", "-qAt", "-v", "ON_ERROR_STOP=1", url or self.admin, "-f", "-"], input=sql,
                               text=True, capture_output=True, timeout=60)
@@ -136,6 +142,34 @@ class Store(Postgres):
         for worker in workers:
             worker.terminate()
             self.assertEqual(worker.wait(60), 0)
+
+    def test_who_waits_goes_on_waiting_while_the_server_is_away(self):
+        self.write("spool.toml", f'[commands.wait]\ncommand = ["sh", "-c", "read x < {self.folder}/go"]\n')
+        os.mkfifo(os.path.join(self.folder, "go"))
+        worker, [about] = self.start_worker()
+        job = self.on_store("submit", "exec", "command=wait").out.strip()
+        while self.on_store("show", job, "--json").json["state"] != "running":
+            self.assertIsNone(worker.poll())
+        waiting = {}
+        for words in (["watch", job], ["worker", "--drain", about["id"]]):
+            one = subprocess.Popen([SPOOL, *words, "--store", self.url], cwd=self.folder, env=self.environment(), text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for undo in (one.stdout.close, one.stderr.close, one.wait, one.kill):
+                self.addCleanup(undo)
+            waiting[words[0]] = one
+        self.assertIn("waiting until what they run has ended", waiting["worker"].stderr.readline())
+        while self.psql("SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%j.most_attempts%'") == "0":
+            self.assertIsNone(waiting["watch"].poll())  # until it watches
+        self.tell("stop")
+        for one in waiting.values():
+            self.assertIn("the store does not answer, waiting for it", one.stderr.readline())
+        self.tell("start")
+        with open(os.path.join(self.folder, "go"), "w") as go:
+            go.write("\n")
+        for one in waiting.values():
+            self.assertEqual(one.wait(60), 0, one.stderr.read())
+        self.assertEqual(worker.wait(60), 0)
+        self.assertEqual(self.on_store("show", job, "--json").json["rescues"], 0)
 
     def test_migrate_says_the_version_and_may_be_run_again(self):
         for _ in range(2):
