@@ -215,7 +215,7 @@ class Parser {
     };
     for (const std::string& pointer : step.sources) stand_in(pointer);
     for (const Reference& reference : step.references) stand_in(reference.pointer);
-    read_parameters(kind.schema, step.args, environment_,
+    read_parameters(kind, step.args, environment_,
                     [&](const std::string& pointer, bool key, std::string message) {
                       const std::string at = here + pointer;
                       complaints_.add(key ? located_.key_at(at) : located_.value_at(at), std::move(message));
@@ -297,16 +297,19 @@ Result<Document> parse_pipeline(std::string_view text, std::string_view name,
 
 Result<Json> check_parameters(const Kind& kind, Json parameters, const Environment& environment) {
   std::string wrong;
-  read_parameters(kind.schema, parameters, environment,
-                  [&](const std::string& pointer, bool, std::string message) {
-                    if (!wrong.empty()) wrong += '\n';
-                    const std::string place = pointer.empty() ? "" : pointer.substr(1);
-                    // What the schema says names its place already.
-                    const bool named = message.starts_with(place.substr(0, place.find('/')));
-                    wrong += named ? fmt::format("{}: {}", kind.name, message)
-                                   : fmt::format("{}: {}: {}", kind.name, place, message);
-                  });
-  if (!wrong.empty()) return fail(Code::kInvalidArgument, std::move(wrong));
+  std::size_t complaints = 0;
+  read_parameters(kind, parameters, environment, [&](const std::string& pointer, bool, std::string message) {
+    if (++complaints > kMostComplaints) return;
+    if (!wrong.empty()) wrong += '\n';
+    const std::string place = pointer.empty() ? "" : pointer.substr(1);
+    // What the schema says names its place already.
+    const bool named = message.starts_with(place.substr(0, place.find('/')));
+    wrong += named ? fmt::format("{}: {}", kind.name, message)
+                   : fmt::format("{}: {}: {}", kind.name, place, message);
+  });
+  if (complaints > kMostComplaints)
+    wrong += fmt::format("\n{}: and {} more", kind.name, complaints - kMostComplaints);
+  if (complaints > 0) return fail(Code::kInvalidArgument, std::move(wrong));
   return parameters;
 }
 

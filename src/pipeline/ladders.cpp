@@ -73,10 +73,9 @@ Result<Json> Ladders::read(std::string_view text, std::string_view origin, std::
   if (!located) return fail(complaints.error());
   Json ladder = located->value;
   if (ladder.is_object() && !ladder.contains("name")) ladder["name"] = name;
-  read_parameters(
-      schema_, ladder, Environment{}, [&](const std::string& pointer, bool key, std::string message) {
-        complaints.add(key ? located->key_at(pointer) : located->value_at(pointer), std::move(message));
-      });
+  read_parameters(schema_, ladder, [&](const std::string& pointer, bool key, std::string message) {
+    complaints.add(key ? located->key_at(pointer) : located->value_at(pointer), std::move(message));
+  });
   if (!complaints.empty()) return fail(complaints.error());
   return ladder;
 }

@@ -96,18 +96,29 @@ class Reader {
   std::set<std::string> said_;
 };
 
-}  // namespace
-
-void read_parameters(const Json& schema, Json& value, const Environment& environment,
-                     const Complain& complain) {
-  Reader reader(environment, complain);
-  reader.read(schema, value, "");
-  const auto compiled = JsonSchema::compile(schema);
-  if (!compiled)
-    return complain("", true, fmt::format("the kind's schema is wrong: {}", compiled.error().message));
-  for (const SchemaViolation& violation : compiled->violations(value))
+void complain_of(const std::vector<SchemaViolation>& violations, const Reader& reader,
+                 const Complain& complain) {
+  for (const SchemaViolation& violation : violations)
     if (!reader.said(violation.pointer))
       complain(violation.pointer, violation.pointer.empty(), violation.message);
+}
+
+}  // namespace
+
+void read_parameters(const Kind& kind, Json& value, const Environment& environment,
+                     const Complain& complain) {
+  Reader reader(environment, complain);
+  reader.read(kind.schema, value, "");
+  complain_of(environment.kinds->violations(kind.name, value), reader, complain);
+}
+
+void read_parameters(const Json& schema, Json& value, const Complain& complain) {
+  const Environment nothing;
+  Reader reader(nothing, complain);
+  reader.read(schema, value, "");
+  const auto compiled = JsonSchema::compile(schema);
+  if (!compiled) return complain("", true, fmt::format("the schema is wrong: {}", compiled.error().message));
+  complain_of(compiled->violations(value), reader, complain);
 }
 
 }  // namespace spool::pipeline

@@ -14,9 +14,10 @@ namespace spool::pipeline {
 // value.
 using Complain = std::function<void(const std::string& pointer, bool key, std::string message)>;
 
-// Converts `value` in place (durations, sizes, ladders), then checks it against the schema. Unknown keys are
-// removed from it after the complaint.
-void read_parameters(const Json& schema, Json& value, const Environment& environment,
-                     const Complain& complain);
+// Converts `value` in place (durations, sizes, ladders), then checks it against the schema of `kind`, one of
+// the environment's. Unknown keys are removed from it after the complaint.
+void read_parameters(const Kind& kind, Json& value, const Environment& environment, const Complain& complain);
+// The same for what is no kind's, and names no ladders.
+void read_parameters(const Json& schema, Json& value, const Complain& complain);
 
 }  // namespace spool::pipeline
