@@ -67,12 +67,29 @@ Result<void> Kinds::check_job(const Entry& found, const NewJob& job) const {
                       fmt::format("args of '{}'", job.name.empty() ? kind : job.name));
 }
 
-Result<void> Kinds::check(const NewJob& job) const {
-  SPOOL_ASSIGN(const Entry* found, entry(job.kind));
+Result<const Kinds::Entry*> Kinds::entry_for_people(std::string_view name) const {
+  SPOOL_ASSIGN(const Entry* found, entry(name));
   if (found->kind.internal)
     return fail(Code::kInvalidArgument,
-                fmt::format("kind '{}' is made by other jobs only, not by people or pipelines", job.kind));
+                fmt::format("kind '{}' is made by other jobs only, not by people or pipelines", name));
+  return found;
+}
+
+Result<void> Kinds::check(const NewJob& job) const {
+  SPOOL_ASSIGN(const Entry* found, entry_for_people(job.kind));
   return check_job(*found, job);
+}
+
+Result<Json> Kinds::resolve_and_check(std::string_view kind, Json args) const {
+  SPOOL_ASSIGN(const Entry* found, entry_for_people(kind));
+  NewJob job;
+  job.kind = kind;
+  job.args = std::move(args);
+  if (resolve_) {
+    SPOOL_ASSIGN(job.args, resolve_(*this, found->kind, std::move(job.args)));
+  }
+  SPOOL_TRY(check_job(*found, job));
+  return std::move(job.args);
 }
 
 Result<void> Kinds::check(const Kind& parent, int slots, const FanOut& fan_out) const {

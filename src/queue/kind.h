@@ -75,15 +75,26 @@ struct Kind {
   return std::min(claim.timeout.value_or(kind.timeout), claim.until_deadline.value_or(Duration::max()));
 }
 
+class Kinds;
+// Plain values of args that stand there as a person writes them: defaults, names, units. Plain ones stay as
+// they are. Deterministic: it is called again for every attempt and phase. Thread-safe. Errors:
+// kInvalidArgument.
+using ResolveArgs = std::function<Result<Json>(const Kinds& kinds, const Kind& kind, Json args)>;
+
 class Kinds {
  public:
   // Throws std::invalid_argument on what is a mistake of the program: a name that is taken or empty, no
   // handler, a schema that is none.
   void add(Kind kind);
+  // Without it, args that were stored unchecked must have plain values.
+  void resolve_with(ResolveArgs resolve) { resolve_ = std::move(resolve); }
   [[nodiscard]] const Kind* find(std::string_view name) const;
   // Checks what a person or a pipeline asks for, before anything is stored. Errors: kInvalidArgument,
   // kLimitExceeded; they name the argument and what is allowed.
   [[nodiscard]] Result<void> check(const NewJob& job) const;
+  // The same for what is stored already and nobody checked (Claim::unchecked): args as the handler takes
+  // them.
+  [[nodiscard]] Result<Json> resolve_and_check(std::string_view kind, Json args) const;
   // Checks what an attempt of `parent`, which held so many slots, wants to fan out to: hostile when it comes
   // from a child process.
   [[nodiscard]] Result<void> check(const Kind& parent, int slots, const FanOut& fan_out) const;
@@ -98,7 +109,9 @@ class Kinds {
   };
   [[nodiscard]] Result<void> check_job(const Entry& entry, const NewJob& job) const;
   [[nodiscard]] Result<const Entry*> entry(std::string_view name) const;
+  [[nodiscard]] Result<const Entry*> entry_for_people(std::string_view name) const;
   std::map<std::string, Entry, std::less<>> kinds_;
+  ResolveArgs resolve_;
 };
 
 }  // namespace spool

@@ -82,6 +82,30 @@ TEST(Kinds, AnInternalKindIsForFanOutsOnly) {
   EXPECT_TRUE(kinds.check(*kinds.find("sleep"), 1, FanOut{{job("nap")}, "done"}));
 }
 
+TEST(Kinds, WhatNobodyCheckedIsResolvedAndThenChecked) {
+  Kinds kinds = table();
+  const auto resolved = [&](std::string_view name, Json args) {
+    const auto made = kinds.resolve_and_check(name, std::move(args));
+    return made ? to_text(*made) : made.error().message;
+  };
+  EXPECT_EQ(resolved("sleep", {{"seconds", 1}}), R"({"seconds":1})");
+  EXPECT_EQ(resolved("sleep", {{"seconds", "1s"}}),
+            "args of 'sleep': seconds: must be a number, is text (\"1s\")");
+  kinds.resolve_with([](const Kinds&, const Kind& of, Json args) -> Result<Json> {
+    if (args.value("seconds", Json()) == "late") return fail(Code::kInvalidArgument, of.name + " is late");
+    args["seconds"] = args.contains("minutes") ? 60 : -1;
+    args.erase("minutes");
+    return args;
+  });
+  EXPECT_EQ(resolved("sleep", {{"minutes", 1}}), R"({"seconds":60})");
+  EXPECT_EQ(resolved("sleep", {{"seconds", "late"}}), "sleep is late");
+  EXPECT_EQ(resolved("sleep", Json::object()), "args of 'sleep': seconds: must be at least 0; is -1");
+  EXPECT_EQ(resolved("nap", {{"seconds", "late"}}),
+            "kind 'nap' is made by other jobs only, not by people or pipelines");
+  EXPECT_EQ(resolved("sleeep", Json::object()),
+            "unknown kind 'sleeep' (did you mean 'sleep'?); there are: exec, sleep");
+}
+
 TEST(Kinds, AFanOutKeepsToItsRule) {
   const Kinds kinds = table();
   const Kind& sleep = *kinds.find("sleep");

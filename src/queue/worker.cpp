@@ -508,19 +508,18 @@ void Worker::State::begin(std::vector<Claim> claims) {
   const auto now = BootClock::now();
   auto first_timeout = BootClock::time_point::max();
   for (Claim& claimed : claims) {
+    if (claimed.unchecked) {
+      auto args = kinds.resolve_and_check(claimed.kind, std::move(claimed.args));
+      if (!args) {
+        give_back(claimed, Failed{std::move(args).error()});
+        continue;
+      }
+      claimed.args = std::move(*args);
+    }
     RunningAttempt attempt;
     attempt.claim = std::make_shared<const Claim>(std::move(claimed));
     const Claim& claim = *attempt.claim;
     attempt.kind = kinds.find(claim.kind);
-    if (claim.unchecked) {
-      NewJob as_asked;
-      as_asked.kind = claim.kind;
-      as_asked.args = claim.args;
-      if (auto fine = kinds.check(as_asked); !fine) {
-        give_back(claim, Failed{std::move(fine).error()});
-        continue;
-      }
-    }
     attempt.executor = executor_of(attempt.kind, claim.phase);
     if (attempt.executor == nullptr) {
       if (unknown_kinds.insert(claim.kind).second)

@@ -299,7 +299,7 @@ class Unchecked : public ForwardingStore {
                             const ClaimRequest& want) override {
     auto both = ForwardingStore::exchange(session, settlements, want);
     if (both)
-      for (Claim& claim : both->claimed) claim.unchecked = true;
+      for (Claim& claim : both->claimed) claim.unchecked = !claim.parent;
     return both;
   }
 };
@@ -324,6 +324,59 @@ TEST_F(SqliteWorker, WhatNobodyCheckedFailsWithTheReasonBeforeItRuns) {
   EXPECT_NE(reason("strict", {{"n", "one"}}).find("n"), std::string::npos);
   EXPECT_NE(reason("strikt", Json::object()).find("strikt"), std::string::npos);
   EXPECT_NE(reason("internal", Json::object()).find("made by other jobs only"), std::string::npos);
+}
+
+TEST_F(SqliteWorker, WhatNobodyCheckedIsResolvedForEveryAttemptAndPhaseAndStoredAsItWas) {
+  Kinds kinds;
+  std::vector<std::string> seen;
+  Kind length = inline_kind("length", [&](Attempt& a) -> Ending {
+    const Claim& claim = a.claim();
+    seen.push_back(fmt::format("{} {}{}", claim.attempt, claim.phase, to_text(claim.args)));
+    if (claim.attempt == 1) return RetryLater{{Code::kUnavailable, "once more"}, Duration(0)};
+    if (!claim.phase.empty()) return Succeeded{claim.children.at(0).args};
+    NewJob child = new_job("part");
+    child.args = claim.args;
+    return FanOut{{child}, "done"};
+  });
+  length.schema = {{"type", "object"}, {"properties", {{"seconds", {{"type", "integer"}}}}}};
+  length.fan_out = {{"part"}, 1};
+  kinds.add(length);
+  Kind part = inline_kind("part", [](Attempt&) -> Ending { return Succeeded{}; });
+  part.internal = true;
+  kinds.add(part);
+  kinds.resolve_with([](const Kinds&, const Kind& kind, Json args) -> Result<Json> {
+    if (args["seconds"] == "1m") args["seconds"] = 60;
+    if (args["seconds"] == "soon") return fail(Code::kInvalidArgument, kind.name + ": soon is no length");
+    return args;
+  });
+  store = std::make_unique<Unchecked>(std::move(store));
+  NewJob job = new_job("length");
+  job.args = {{"seconds", "1m"}};
+  const Job done = run(kinds, insert_one(*store, job));
+  EXPECT_EQ(done.state, State::kSucceeded);
+  const std::vector<std::string> four{R"(1 {"seconds":60})", R"(2 {"seconds":60})", R"(1 done{"seconds":60})",
+                                      R"(2 done{"seconds":60})"};
+  EXPECT_EQ(seen, four);
+  EXPECT_EQ(done.args, (Json{{"seconds", "1m"}}));
+  EXPECT_EQ(done.result, (Json{{"seconds", 60}}));
+
+  job.args = {{"seconds", "soon"}};
+  const Job wrong = run(kinds, insert_one(*store, job));
+  EXPECT_EQ(wrong.state, State::kFailed);
+  EXPECT_EQ(wrong.errors.at(0).error.message, "length: soon is no length");
+  EXPECT_EQ(wrong.args, job.args);
+  EXPECT_EQ(seen, four) << "it never ran";
+}
+
+TEST_F(SqliteWorker, WhatWasCheckedIsNotResolvedAgain) {
+  Kinds kinds;
+  kinds.add(inline_kind("echo", [](Attempt& a) -> Ending { return Succeeded{a.claim().args}; }));
+  kinds.resolve_with([](const Kinds&, const Kind&, Json) -> Result<Json> {
+    return Json{{"resolved", true}};
+  });
+  NewJob job = new_job("echo");
+  job.args = {{"n", 1}};
+  EXPECT_EQ(run(kinds, insert_one(*store, job)).result, job.args);
 }
 
 TEST_F(SqliteWorker, OutputsThatAreNoRegularFilesAreRefused) {
