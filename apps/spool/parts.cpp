@@ -9,6 +9,7 @@
 #include "objects/folder_store.h"
 #include "objects/s3_store.h"
 #include "pipeline/plan.h"
+#include "pipeline/stored_args.h"
 #include "steps/attempt_files.h"
 #include "steps/steps.h"
 #include "store_postgres/postgres_store.h"
@@ -51,6 +52,7 @@ Kinds make_kinds(const Config& config, const KindsFor& parts) {
       [](Uuid, Uuid job, const std::optional<Token>& token, std::string_view name) {
         return fmt::format("object:{}/{}", steps::attempt_prefix(job, token.value_or(Token{})), name);
       });
+  kinds.resolve_with(pipeline::stored_args_resolver(ladders_of(config)));
   return kinds;
 }
 

@@ -63,6 +63,8 @@ struct Environment {
   std::function<Result<Json>(std::string_view name)> ladder;  // a named ladder's document; may be empty
   // True: kinds that only a fan-out may make are accepted as well (for tests).
   bool internal_kinds = false;
+  // True: so are numbers where a unit is needed, as seconds and bytes.
+  bool plain_values = false;
 };
 
 [[nodiscard]] Result<Document> parse_pipeline(std::string_view text, std::string_view name,

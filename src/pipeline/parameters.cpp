@@ -71,6 +71,7 @@ class Reader {
 
   template <class Parse>
   void convert_quantity(const Parse& parse, std::string_view what, Json& value, const std::string& pointer) {
+    if (value.is_number() && environment_.plain_values) return;
     if (value.is_number()) {
       wrong(pointer, false, fmt::format("{} needs a unit: expected {}", to_text(value), what));
     } else if (!value.is_string()) {
