@@ -277,6 +277,73 @@ class Enqueue(Postgres):
             self.assertTrue(row.startswith("failed|"), row)
             self.assertIn(told, row)
 
+    def status(self, job):
+        return json.loads(self.psql(f"SELECT to_jsonb(s) FROM spool.job_status s WHERE id = '{job}'", self.shop))
+
+    def make_film(self):
+        folder = os.path.join(self.folder, "spool-data/objects/films")
+        os.makedirs(folder)
+        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=3", "-f", "lavfi", "-i",
+                        "sine=d=3", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac",
+                        os.path.join(folder, "talk.mp4")], check=True)
+
+    def path(self, reference):
+        self.assertTrue(reference.startswith("object:"), reference)
+        return os.path.join(self.folder, "spool-data/objects", reference[len("object:"):])
+
+    def test_a_film_is_made_into_a_ladder_as_the_documentation_shows(self):
+        self.make_film()
+        with open(os.path.join(SOURCE, "docs/enqueue_from_sql.md"), encoding="utf-8") as file:
+            shown = re.findall(r"```sql\n(.*?)```", file.read(), re.DOTALL)[2:]
+        ladder, poster, pipeline = (self.psql(sql, self.shop) for sql in (*shown[0].strip().splitlines(), *shown[1:]))
+        self.on_store("worker", "--until-idle", "--slots", "2")
+        done = {job: self.status(job) for job in (ladder, poster, pipeline)}
+        for job in done.values():
+            self.assertEqual((job["state"], job["error"]), ("succeeded", None))
+        self.assertEqual(self.on_store("show", ladder, "--json").json["args"],
+                         {"input": "object:films/talk.mp4", "ladder": "mobile", "start": "500ms", "mp4": True}, "they stay as given")
+        # The same as the command line's.
+        twin = self.on_store("submit", "transcode", "-i", "object:films/talk.mp4", "ladder=mobile", "start=500ms", "mp4=true").out.strip()
+        self.on_store("worker", "--until-idle", "--slots", "2")
+        lists = []
+        for job in (done[ladder], self.status(twin)):
+            with open(self.path(job["result"]["outputs"]["master"]), encoding="utf-8") as file:
+                lists.append(file.read())
+        self.assertEqual(lists[0], lists[1])
+        self.assertIn("RESOLUTION", lists[0])
+        length = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0",
+                                 self.path(done[ladder]["result"]["outputs"]["mp4"])], capture_output=True, text=True, check=True).stdout
+        self.assertAlmostEqual(float(length), 2.5, delta=0.1)
+        self.assertTrue(os.path.exists(self.path(done[poster]["result"]["outputs"]["poster.jpg"])))
+        steps = done[pipeline]["result"]["steps"]
+        self.assertEqual({name: step["state"] for name, step in steps.items()}, {"ladder": "succeeded", "strip": "succeeded"})
+        self.assertEqual(len(steps["strip"]["outputs"]), 3)
+
+    def test_parameters_that_mean_nothing_fail_the_job_with_the_reason(self):
+        self.write("mine.yaml", "sesame: {\n")
+        self.write("spool.toml", "ladders = '.'\n" + CONFIG)
+        film = '"input": "object:films/talk.mp4"'
+        for kind, args, told in (("transcode", f'{{{film}, "ladder": "mobil"}}', 'there is no ladder "mobil", did you mean "mobile"?'),
+                                 ("transcode", f'{{{film}, "ladder": "{self.folder}/mine.yaml"}}', "there is no ladder"),
+                                 ("transcode", f'{{{film}, "ladder": "mine"}}', 'the ladder "mine" of this worker is wrong'),
+                                 ("transcode", f'{{{film}, "ladder": "{"ä" * 33}"}}', "there is no ladder"),
+                                 ("transcode", f'{{{film}, "start": "3x"}}', '"3x" is not a duration'),
+                                 ("transcode", '{"input": "talk.mp4"}', "such as object:films/talk.mp4"),
+                                 ("transcode", '{"input": "file:/etc/passwd"}', "local_files = true under"),
+                                 ("poster", f'{{{film}, "at": "soon"}}', '"soon" is not a duration'),
+                                 ("pipeline", '{"version": 1, "steps": {"a": {"kind": "probe", "input": "$source"}}}', "no source was given"),
+                                 ("pipeline", '{"version": 1, "source": "/etc/passwd", "steps": {"a": {"kind": "probe", "input": "$source"}}}',
+                                  "source: must be object:KEY"),
+                                 ("pipeline", '{"version": 1, "steps": {"a": {"kind": "prob"}}}', 'there is no kind "prob"')):
+            job = self.enqueue(f"'{kind}', '{args}', '{{\"most_attempts\": 1}}'")
+            self.on_store("worker", "--until-idle", "--slots", "1")
+            status = self.status(job)
+            self.assertEqual(status["state"], "failed", args)
+            self.assertIn(told, status["error"])
+            if self.folder not in args:
+                self.assertNotIn(self.folder, status["error"])
+            self.assertNotIn("sesame", status["error"])
+
     def test_options_are_checked_at_once(self):
         for arguments, told in (("'exec', '[]'", "args: not an object"),
                                 ("'exec', '{}', '{\"dely\": 1}'", "there is no 'dely'; known are deadline, delay"),
