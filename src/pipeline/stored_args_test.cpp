@@ -25,6 +25,10 @@ class StoredArgs : public testing::Test {
     transcode.schema["properties"]["input"] = input_schema();
     transcode.run = [](Attempt&) -> Ending { return Succeeded{}; };
     kinds_.add(transcode);
+    Kind exec = transcode;
+    exec.name = "exec";
+    exec.schema = {{"type", "object"}};
+    kinds_.add(exec);
     add_pipeline_kinds(
         kinds_, [](Uuid) -> Result<Job> { return fail(Code::kNotFound, "no jobs here"); },
         [](Uuid, Uuid, const std::optional<Token>&, std::string_view name) { return std::string(name); });
@@ -111,6 +115,18 @@ TEST_F(StoredArgs, ADocumentBecomesItsPlan) {
   EXPECT_EQ(plan[1]["args"]["start"], 3);
   EXPECT_EQ(plan[1]["needs"], Json{"ladder"});
   EXPECT_EQ(right("pipeline", {{"steps", plan}}), (Json{{"steps", plan}})) << "a plan is taken as it is";
+}
+
+TEST_F(StoredArgs, WhateverStandsInADocumentIsInItsPlan) {
+  Json data = {
+      {"", 1}, {"a/b~c", 2}, {"a: b # c", nullptr}, {"numbers", {0, -1, 1e300, 0.1, 9007199254740993}}};
+  for (const char* text : {"", "yes", "1", "null", "~", " a ", "a\t\n\r\f\b\x1b", "\"'\\/{}[],:#&*!|>%@`",
+                           "\x04\x7f", "\u00e9\u0085\u2028\ufeff\U0001F600", "- a", "--- ", "..."})
+    data["texts"].push_back(text);
+  data["texts"].push_back(std::string(5000, 'x'));
+  const Json plan =
+      right("pipeline", {{"version", 1}, {"steps", {{"a", {{"kind", "exec"}, {"data", data}}}}}});
+  EXPECT_EQ(plan["steps"][0]["args"]["data"], data);
 }
 
 TEST_F(StoredArgs, WhatIsWrongWithADocumentIsToldWithItsPlace) {
