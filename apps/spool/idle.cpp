@@ -18,7 +18,7 @@ class Left {
 
   std::optional<std::int64_t> count() {
     const auto counts = store_.counts();
-    if (!counts || runs_any(*counts)) return std::nullopt;
+    if (!counts || runs_any(*counts) || !read_limits()) return std::nullopt;
     // In the order in which jobs move on: none slips from one look to the next.
     for (const State state : {State::kWaiting, State::kScheduled, State::kAvailable})
       for (const QueueCounts& queue : *counts)
@@ -39,6 +39,21 @@ class Left {
     });
   }
 
+  [[nodiscard]] bool read_limits() {
+    const auto uses = store_.limits();
+    if (!uses) return false;
+    std::vector<Limit> limits;
+    for (const LimitUse& use : *uses) limits.push_back(use.limit);
+    limits_ = LimitBook(std::move(limits));
+    return true;
+  }
+  // A limit of no places is for its operator to lift, as a pause is.
+  [[nodiscard]] bool is_shut(const Job& job) const {
+    const auto shuts = [](const Limit* limit) { return limit != nullptr && limit->concurrency == 0; };
+    return shuts(limits_.find(LimitScope::kQueue, job.queue)) ||
+           (!job.limit_key.empty() && shuts(limits_.find(LimitScope::kKey, job.limit_key)));
+  }
+
   // False: there is a job for this worker, or no answer.
   [[nodiscard]] bool look_at(const QueueCounts& queue, State state) {
     const std::int64_t open = state == State::kWaiting ? queue.limited : in_state(queue, state);
@@ -52,7 +67,7 @@ class Left {
     filter.state = state;
     bool none = true;
     const auto listed = for_each_job(store_, filter, [&](const Job& job) {
-      if (state == State::kWaiting && !job.limited) return true;
+      if (state == State::kWaiting && (!job.limited || is_shut(job))) return true;
       none = !is_for_us(job);
       if (none) ++others_;
       return none;
@@ -68,6 +83,7 @@ class Left {
   Store& store_;
   const Worker& worker_;
   const std::vector<std::string>& queues_;
+  LimitBook limits_;
   std::int64_t others_ = 0;
 };
 

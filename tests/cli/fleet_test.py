@@ -169,6 +169,13 @@ class Limits(Fleet):
         self.drain()
         self.assertEqual(self.state(first), "succeeded")
 
+    def test_a_limit_of_none_keeps_no_worker_from_being_idle(self):
+        self.spool("limit", "set", "--queue", "night", "--concurrency", "0")
+        self.spool("limit", "set", "--key", "a*", "--concurrency", "0")
+        jobs = [self.submit("--queue", "night"), self.submit("--limit-key", "ada"), self.submit("--limit-key", "bob")]
+        self.drain()
+        self.assertEqual([self.state(job) for job in jobs], ["waiting", "waiting", "succeeded"])
+
     def test_jobs_over_a_limit_run_one_after_the_other(self):
         os.mkfifo(os.path.join(self.folder, "go"))
         self.spool("limit", "set", "--queue", "default", "--concurrency", "1")
