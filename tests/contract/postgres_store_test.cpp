@@ -70,6 +70,57 @@ TEST_F(PostgresLocks, AJobOfATransactionThatCommitsLateIsFound) {
   EXPECT_EQ(exchanged.claimed[0].kind, "late");
 }
 
+// Jobs by SQL find the job of their id where insert() would.
+class PostgresEnqueue : public PostgresLocks {
+ protected:
+  // "ok", or the code of its refusal. `options` is an expression.
+  std::string enqueue(const std::string& options) {
+    try {
+      db_.run(("SELECT spool.enqueue('a', '{}', " + options + ")").c_str());
+    } catch (const postgres::StoreError& e) {
+      return std::string(name(e.error.code));
+    }
+    return "ok";
+  }
+  std::size_t count() { return must(store_->list({})).size(); }
+};
+
+TEST_F(PostgresEnqueue, TheSameIdWithTheSameLabelsIsOneJob) {
+  NewJob job = new_job("a");
+  job.id = Uuid::from_digest_of("mine");
+  job.labels = {{"film", "tears"}, {"no", 7}};
+  must(must(store_->insert(std::span(&job, 1))).at(0));
+  const auto with_labels = [&](const char* labels) {
+    return fmt::format(R"('{{"id": "{}", "labels": {}}}')", job.id.text(), labels);
+  };
+  EXPECT_EQ(enqueue(with_labels(R"({"no": 7, "film": "tears"})")), "ok");
+  EXPECT_EQ(enqueue(with_labels(R"({"no": 8, "film": "tears"})")), "conflict");
+  EXPECT_EQ(enqueue(with_labels("{}")), "conflict");
+  EXPECT_EQ(count(), 1u);
+}
+
+TEST_F(PostgresEnqueue, TheSameIdWithTheSameMomentIsOneJobBeforeAndAfterIt) {
+  NewJob job = new_job("a");
+  job.id = Uuid::from_digest_of("mine");
+  const auto at = [&](const std::string& moment) {
+    return fmt::format("jsonb_build_object('id', '{}', 'run_at', {})", job.id.text(), moment);
+  };
+  EXPECT_EQ(enqueue(at("'2100-01-01 00:00+00'")), "ok");
+  EXPECT_EQ(enqueue(at("'2100-01-01 01:00+01'")), "ok");
+  EXPECT_EQ(enqueue(at("'2100-01-01 00:01+00'")), "conflict");
+  job.id = Uuid::from_digest_of("another");
+  job.delay = std::chrono::minutes(1);
+  must(must(store_->insert(std::span(&job, 1))).at(0));
+  db_.run("UPDATE spool.job SET created = created - 3600000000 WHERE id = $1", job.id);
+  const std::string moment = fmt::format(
+      "(SELECT 'epoch'::timestamptz + (created + delay) * interval '1 microsecond' FROM spool.job WHERE id = "
+      "'{}')",
+      job.id.text());
+  EXPECT_EQ(enqueue(at(moment)), "ok");
+  EXPECT_EQ(enqueue(at(moment + " - interval '1 second'")), "conflict");
+  EXPECT_EQ(count(), 2u);
+}
+
 // An application that cancels in a transaction of its own, and does not end it, holds up that tree alone.
 class PostgresHeldTree : public PostgresLocks {
  protected:

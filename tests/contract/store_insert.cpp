@@ -78,6 +78,21 @@ TEST_P(StoreContract, TheSameIdWithTheSameBodyIsOneJob) {
   EXPECT_EQ(must(store().list({})).size(), 1u);
 }
 
+TEST_P(StoreContract, TheSameIdWithItsKeysInAnotherOrderIsOneJob) {
+  NewJob job = new_job("a");
+  job.id = Uuid::from_digest_of("mine");
+  job.args = Json::parse(R"({"x": 1, "long": {"b": 2, "aa": 3}})");
+  job.labels = Json::parse(R"({"film": "tears", "no": 7})");
+  insert(job);
+  job.args = Json::parse(R"({"long": {"aa": 3, "b": 2}, "x": 1})");
+  job.labels = Json::parse(R"({"no": 7, "film": "tears"})");
+  EXPECT_TRUE(must(insert_all({job})[0]).existed);
+  job.labels["no"] = 8;
+  EXPECT_EQ(insert_code(job), "conflict");
+  job.labels = Json::object();
+  EXPECT_EQ(insert_code(job), "conflict");
+}
+
 TEST_P(StoreContract, TheSameIdWithTheSameBodyIsOneJobAlsoAfterItEnded) {
   NewJob job = new_job("a");
   job.id = Uuid::from_digest_of("mine");

@@ -4,6 +4,7 @@ CREATE TYPE spool.new_job AS (
   id uuid, parent uuid, kind text, name text, owner text, queue text, slots integer, tags text[], priority integer,
   args text, labels text, most_attempts integer, timeout bigint, deadline bigint, unique_key text, limit_key text,
   weight double precision, optional boolean, held boolean, delay bigint, needs jsonb,  -- [{"job", "ignore_failure"}]
+  run_at bigint,                                                           -- where its delay is the time until then
   made_id uuid,                                                            -- where it has no id of its own
   unchecked boolean);
 CREATE TYPE spool.inserted AS (id uuid, existed boolean, code text, message text);
@@ -45,6 +46,11 @@ BEGIN
   RETURN coalesce(woken, '{}');
 END $$;
 
+-- The keys of what another program wrote may stand in another order.
+CREATE FUNCTION spool.same_json(one text, other text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+$$ SELECT CASE WHEN one = other THEN true WHEN strpos(one || other, '\u0000') > 0 THEN false  -- no jsonb holds that
+               ELSE coalesce(one::jsonb = other::jsonb, one IS NULL AND other IS NULL) END $$;
+
 -- Whether the job of this id is the one that is asked for.
 CREATE FUNCTION spool.same_job(of bigint, j spool.new_job, lane integer, owner text, parent bigint) RETURNS boolean
 LANGUAGE plpgsql AS $$
@@ -54,13 +60,14 @@ BEGIN
   SELECT * INTO had FROM spool.job x WHERE x.seq = of;
   RETURN had.kind = j.kind AND had.name = j.name AND had.owner = same_job.owner
     AND spool.same_lane(had.lane, same_job.lane)
-    AND had.labels IS NOT DISTINCT FROM j.labels AND had.most_attempts = j.most_attempts
+    AND had.most_attempts = j.most_attempts
     AND had.timeout IS NOT DISTINCT FROM j.timeout AND had.deadline_asked IS NOT DISTINCT FROM j.deadline
     AND had.unique_key IS NOT DISTINCT FROM j.unique_key
     AND had.limit_key IS NOT DISTINCT FROM j.limit_key AND had.weight = j.weight AND had.optional = j.optional
-    AND had.held = j.held AND had.delay = j.delay AND had.parent IS NOT DISTINCT FROM same_job.parent
-    AND (had.args = j.args
-         OR strpos(had.args || j.args, '\u0000') = 0 AND had.args::jsonb = j.args::jsonb)  -- written by another program
+    AND had.held = j.held
+    AND had.delay = CASE WHEN j.run_at IS NULL THEN j.delay ELSE greatest(j.run_at - had.created, 0) END
+    AND had.parent IS NOT DISTINCT FROM same_job.parent
+    AND spool.same_json(had.args, j.args) AND spool.same_json(had.labels, j.labels)
     AND NOT EXISTS (SELECT 1 FROM spool.hidden h WHERE h.seq = of)
     AND ARRAY(SELECT x.id || ' ' || n.ignore_failure FROM spool.need n JOIN spool.job x ON x.seq = n.needed
               WHERE n.job = of ORDER BY 1)

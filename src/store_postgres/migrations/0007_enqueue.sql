@@ -16,10 +16,10 @@ EXCEPTION WHEN data_exception OR feature_not_supported THEN
   PERFORM spool.refuse('SP001', key || ': ' || value || ' is no duration: give seconds, or an interval such as ''5 minutes''');
 END $$;
 
--- How long until the moment in `run_at`.
-CREATE FUNCTION spool.option_run_at(options jsonb, now bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+-- The moment in `run_at`.
+CREATE FUNCTION spool.option_run_at(options jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN greatest((extract(epoch FROM (options ->> 'run_at')::timestamptz) * 1000000)::bigint - now, 0);
+  RETURN (extract(epoch FROM (options ->> 'run_at')::timestamptz) * 1000000)::bigint;
 EXCEPTION WHEN data_exception OR feature_not_supported THEN  -- the latter: infinity
   PERFORM spool.refuse('SP001', 'run_at: ' || (options -> 'run_at')::text || ' is no moment: give one such as ''2027-01-31 18:00+01''');
 END $$;
@@ -149,7 +149,8 @@ BEGIN
   j.needs := CASE WHEN options ? 'needs' THEN spool.option_needs(options) ELSE '[]' END;
   j.unique_key := nullif(j.unique_key, '');
   j.limit_key := nullif(j.limit_key, '');
-  j.delay := CASE WHEN options ? 'run_at' THEN spool.option_run_at(options, now)
+  j.run_at := CASE WHEN options ? 'run_at' THEN spool.option_run_at(options) END;
+  j.delay := CASE WHEN options ? 'run_at' THEN greatest(j.run_at - now, 0)
                   WHEN options ? 'delay' THEN spool.option_duration(options, 'delay') ELSE 0 END;
   j.timeout := CASE WHEN options ? 'timeout' THEN spool.option_duration(options, 'timeout') END;
   j.deadline := CASE WHEN options ? 'deadline' THEN spool.option_duration(options, 'deadline') END;
