@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <charconv>
 #include <cstdlib>
 
@@ -291,13 +292,54 @@ std::size_t end_of_user(std::string_view url, std::size_t from) {
   return url.substr(0, number ? url.find('?') : url.size()).rfind('@');
 }
 
-// "?password=secret&sslpassword=secret": "***" in their place.
-std::string without_secret_parameters(std::string shown) {
-  constexpr std::string_view kName = "password=";
-  for (auto at = shown.find(kName, std::min(shown.find('?'), shown.size())); at != std::string::npos;
-       at = shown.find(kName, at)) {
-    at += kName.size();
-    shown.replace(at, std::min(shown.find('&', at), shown.size()) - at, "***");
+bool is_port(std::string_view text) {
+  int port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return text.empty() || (error == std::errc{} && end == text.data() + text.size() && port <= 65535);
+}
+
+// Where no '@' stands, what is behind a host's ':' and is no port may be a password whose host was forgotten.
+// The place of that ':'; npos: there is none.
+std::size_t colon_of_no_port(std::string_view url, std::size_t from) {
+  const std::size_t end = std::min(url.find_first_of("/?#", from), url.size());
+  while (from < end) {
+    const std::size_t comma = std::min(url.find(',', from), end);
+    const std::string_view host = url.substr(from, comma - from);
+    const std::size_t address = host.starts_with('[') ? host.find(']') : 0;  // of IPv6
+    const std::size_t colon = host.find(':', address == std::string_view::npos ? 0 : address);
+    if (colon != std::string_view::npos && !is_port(host.substr(colon + 1))) return from + colon;
+    from = comma + 1;
+  }
+  return std::string_view::npos;
+}
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
+
+// "?password=secret&sslpassword=secret": "***" in their place. A name may be written in another way than it
+// is known by, and an '&' may be one of the password's.
+std::string without_secret_parameters(std::string_view url) {
+  std::size_t at = std::min(url.find('?'), url.size());
+  std::string shown(url.substr(0, at));
+  bool secret = false;
+  while (at < url.size()) {
+    const std::size_t end = std::min(url.find('&', at + 1), url.size());
+    const std::string_view parameter = url.substr(at, end - at);
+    const auto equals = parameter.find('=');
+    const std::string_view name = parameter.substr(0, equals);
+    const std::string lower = lower_case(name);
+    const bool has_value = equals != std::string_view::npos;
+    if (has_value)
+      secret = lower.find("pass") != std::string::npos || lower.find("pwd") != std::string::npos ||
+               lower.find('%') != std::string::npos;
+    if (!secret)
+      shown += parameter;
+    else if (has_value)
+      shown += fmt::format("{}=***", name);
+    at = end;
   }
   return shown;
 }
@@ -313,15 +355,19 @@ std::string without_secret(std::string_view url) {
   const auto scheme = url.find("://");
   const bool is_url = scheme < url.find('=');
   // "host=there password=secret": blanks and quotes may be part of the value, so nothing behind it is shown.
-  const auto password = url.find("password");
+  const auto password = lower_case(url).find("password");
   if (const auto equals = url.rfind('='); !is_url && equals != std::string_view::npos && password < equals)
     return fmt::format("{}password=***", url.substr(0, password));
   const std::size_t from = is_url ? scheme + 3 : 0;
   const std::size_t colon = url.find(':', from);
-  const std::size_t end = end_of_user(url, from);
   std::string shown(url);
-  if (end != std::string_view::npos && colon < end) shown.replace(colon + 1, end - colon - 1, "***");
-  return without_secret_parameters(std::move(shown));
+  if (const std::size_t end = end_of_user(url, from); end != std::string_view::npos) {
+    if (colon < end) shown.replace(colon + 1, end - colon - 1, "***");
+  } else if (scheme != std::string_view::npos) {
+    if (const auto wrong = colon_of_no_port(url, scheme + 3); wrong != std::string_view::npos)
+      shown.replace(wrong + 1, std::string::npos, "***");
+  }
+  return without_secret_parameters(shown);
 }
 
 }  // namespace spool

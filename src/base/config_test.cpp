@@ -185,6 +185,32 @@ TEST_F(ConfigTest, ASecretIsNeverPartOfAMessage) {
   EXPECT_EQ(without_secret("sqlite:of://me:a@b"), "sqlite:of://me:a@b");
 }
 
+TEST_F(ConfigTest, APasswordWhoseHostWasForgottenIsNotShown) {
+  EXPECT_EQ(without_secret("postgres://pw:geheim"), "postgres://pw:***");
+  EXPECT_EQ(without_secret("postgres://pw:geheim/db?x=y"), "postgres://pw:***");
+  EXPECT_EQ(without_secret("postgres://pw:123456/db"), "postgres://pw:***");
+  EXPECT_EQ(without_secret("postgres://pw:5ge?heim/db"), "postgres://pw:***");
+  EXPECT_EQ(without_secret("postgres://a:1,b,pw:geheim/db"), "postgres://a:1,b,pw:***");
+  EXPECT_EQ(without_secret("postgres://[::1]:geheim/db"), "postgres://[::1]:***");
+  EXPECT_EQ(without_secret("s3://AKIA:geheim"), "s3://AKIA:***");
+  EXPECT_EQ(without_secret("not expected: --stor=postgres://pw:geheim"),
+            "not expected: --stor=postgres://pw:***");
+  for (const char* shown : {"postgres://host:65535/db?x=y", "postgres://a:1,b,c:/db", "postgres:///a:b",
+                            "postgres://[::1]", "postgres://a,[::1]:1,b:2/a:b", "s3://bucket/a:b"})
+    EXPECT_EQ(without_secret(shown), shown);
+}
+
+TEST_F(ConfigTest, APasswordByAWrongNameIsNotShown) {
+  EXPECT_EQ(without_secret("postgres://host/db?PASSWORD=geheim"), "postgres://host/db?PASSWORD=***");
+  EXPECT_EQ(without_secret("postgres://host/db?x=1&Passwd=geheim&y=2"),
+            "postgres://host/db?x=1&Passwd=***&y=2");
+  EXPECT_EQ(without_secret("postgres://host/db?p%61ssword=geheim"), "postgres://host/db?p%61ssword=***");
+  EXPECT_EQ(without_secret("postgres://host/db?pwd=geheim"), "postgres://host/db?pwd=***");
+  EXPECT_EQ(without_secret("postgres://host/db?password=ge&heim&x=1"), "postgres://host/db?password=***&x=1");
+  EXPECT_EQ(without_secret("postgres://host/db?x&y=%20"), "postgres://host/db?x&y=%20");
+  EXPECT_EQ(without_secret("host=there PASSWORD=geheim"), "host=there password=***");
+}
+
 TEST_F(ConfigTest, OfAPasswordInKeywordsNothingIsShown) {
   EXPECT_EQ(without_secret("host=there user=me password=geheim dbname=db"),
             "host=there user=me password=***");

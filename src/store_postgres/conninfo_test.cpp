@@ -84,7 +84,9 @@ TEST(ConninfoTest, APasswordThatBreaksTheUrlIsNotRepeated) {
         "postgres://me:p@geheim/w:rd@host/db", "postgres://me:p@geheim@host/db",
         "postgres://me:5/geheim@host/db", "postgres://me:x?geheim=1@host/db",
         "postgres://me:geheim#x@host/db", "postgres://me:[geheim@host/db",
-        "postgres://host/db?password=geheim&port=none", "postgres://host/db?sslpassword=geheim&x=1"})
+        "postgres://host/db?password=geheim&port=none", "postgres://host/db?sslpassword=geheim&x=1",
+        "postgres://me:geheim", "postgres://me:geheim/db", "postgres://host/db?PASSWORD=geheim",
+        "postgres://host/db?password=x&geheim"})
     EXPECT_EQ(refusal_of(url).message.find("geheim"), std::string::npos) << refusal_of(url).message;
 }
 
