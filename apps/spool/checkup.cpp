@@ -14,6 +14,7 @@
 #include "executors/process/sandbox.h"
 #include "parts.h"
 #include "store_sqlite/sqlite_store.h"
+#include "terminal.h"
 
 namespace spool {
 namespace {
@@ -191,8 +192,10 @@ std::vector<Finding> examine_postgres(const Config& config) {
   if (!store) return {{"store", Health::kProblem, store.error().message, ""}};
   const auto sessions = (*store)->sessions();
   if (!sessions) return {{"store", Health::kProblem, sessions.error().message, ""}};
-  return {{"store", Health::kGood,
-           fmt::format("{}: reached, {} workers", without_secret(config.store), sessions->size()), ""}};
+  return {
+      {"store", Health::kGood,
+       fmt::format("{}: reached, {}", without_secret(config.store), counted(std::ssize(*sessions), "worker")),
+       ""}};
 }
 
 std::vector<Finding> examine_store(const Config& config) {
@@ -216,8 +219,7 @@ std::vector<Finding> examine_store(const Config& config) {
     out.push_back({"store", Health::kProblem, store.error().message, ""});
   } else if (const auto sessions = (*store)->sessions(); sessions) {
     out.push_back({"store", Health::kGood,
-                   fmt::format("{}: {} worker{} at work", path.string(), sessions->size(),
-                               sessions->size() == 1 ? "" : "s"),
+                   fmt::format("{}: {} at work", path.string(), counted(std::ssize(*sessions), "worker")),
                    ""});
   }
   return out;
@@ -232,8 +234,8 @@ std::vector<Finding> examine_objects(const Config& config) {
 }
 
 std::vector<Finding> examine(const Config& config) {
-  std::vector<Finding> out{{"machine", Health::kGood,
-                            fmt::format("{} cores", std::max(1U, std::thread::hardware_concurrency())), ""}};
+  std::vector<Finding> out{
+      {"machine", Health::kGood, counted(std::max(1U, std::thread::hardware_concurrency()), "core"), ""}};
   out.push_back(
       {"config", Health::kGood,
        config.file.empty() ? "no spool.toml: defaults, environment and flags" : config.file.string(), ""});

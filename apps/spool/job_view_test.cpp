@@ -156,6 +156,11 @@ TEST(Text, ControlCharactersOfOthersDoNotReachTheScreen) {
             "a?]0;title?z  b?1m?");
 }
 
+TEST(Text, OneOfAThingIsNotMany) {
+  EXPECT_EQ(counted(1, "slot"), "1 slot");
+  EXPECT_EQ(counted(0, "slot") + ", " + counted(2, "slot"), "0 slots, 2 slots");
+}
+
 TEST(Text, DurationsAreShort) {
   EXPECT_EQ(short_duration(300ms), "0.3s");
   EXPECT_EQ(short_duration(12s), "12s");

@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "parts.h"
+#include "terminal.h"
 #include "watch.h"
 
 namespace spool {
@@ -45,8 +46,7 @@ Result<int> check(const std::string& path, const Context& context) {
     return kWrongUsage;
   }
   if (context.json) return kDone;
-  fmt::print("{}: {} step{}, nothing wrong\n", name, document->steps.size(),
-             document->steps.size() == 1 ? "" : "s");
+  fmt::print("{}: {}, nothing wrong\n", name, counted(std::ssize(document->steps), "step"));
   for (const pipeline::Step& step : document->steps)
     fmt::print("  {} ({}){}{}\n", step.name, step.kind,
                step.needs.empty() ? "" : fmt::format(" after {}", fmt::join(step.needs, ", ")),

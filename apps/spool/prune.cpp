@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "new_job.h"
 #include "queue/prune_all.h"
+#include "terminal.h"
 
 namespace spool {
 namespace {
@@ -28,7 +29,7 @@ Result<int> prune(const Options& options, const Context& context) {
   if (context.json)
     print_json({{"pruned", gone}});
   else
-    fmt::print("pruned {} job{}\n", gone, gone == 1 ? "" : "s");
+    fmt::print("pruned {}\n", counted(gone, "job"));
   return kDone;
 }
 

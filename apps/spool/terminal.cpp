@@ -128,6 +128,10 @@ std::string padded(std::string_view text, int width) {
   return out;
 }
 
+std::string counted(std::int64_t count, std::string_view thing) {
+  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
+}
+
 std::string short_duration(Duration duration) {
   using namespace std::chrono;
   if (duration < Duration{0}) duration = Duration{0};

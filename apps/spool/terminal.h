@@ -1,6 +1,7 @@
 // Terminal: what the program may draw, and pieces of text that fit. Pure functions, but for Terminal::of().
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -35,6 +36,8 @@ enum class Style { kPlain, kBold, kDim, kRed, kGreen, kYellow, kBlue, kCyan };
 // fit(), and filled with spaces to exactly `width` columns.
 [[nodiscard]] std::string padded(std::string_view text, int width);
 
+// "1 slot", "2 slots".
+[[nodiscard]] std::string counted(std::int64_t count, std::string_view thing);
 // "0.3s", "12s", "2m 05s", "3h 12m", "4d 3h".
 [[nodiscard]] std::string short_duration(Duration duration);
 // RFC 3339, UTC, milliseconds.

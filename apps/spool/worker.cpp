@@ -10,6 +10,7 @@
 #include "executors/process/sandbox.h"
 #include "idle.h"
 #include "parts.h"
+#include "terminal.h"
 
 namespace spool {
 namespace {
@@ -103,9 +104,8 @@ Result<int> work(const Options& options, const Context& context) {
         stderr,
         "spool: draining: what runs comes to its end, nothing more is claimed; the next signal stops it\n");
   });
-  fmt::print(stderr,
-             "spool: working on {} with {} slots; Ctrl-C lets running jobs end, a second one stops them\n",
-             without_secret(config.store), slots);
+  fmt::print(stderr, "spool: working on {} with {}; Ctrl-C lets running jobs end, a second one stops them\n",
+             without_secret(config.store), counted(slots, "slot"));
   std::function<bool()> until;
   std::optional<std::int64_t> left;
   if (options.until_idle)
@@ -114,7 +114,8 @@ Result<int> work(const Options& options, const Context& context) {
   signals.watch_end([objects] { objects->interrupt(); });
   SPOOL_TRY(ran);
   if (left.value_or(0) > 0)
-    fmt::print(stderr, "spool: idle: {} job{} left for other workers\n", *left, *left == 1 ? " is" : "s are");
+    fmt::print(stderr, "spool: idle: {} {} left for other workers\n", counted(*left, "job"),
+               *left == 1 ? "is" : "are");
   if (signals.came_twice()) engine.leave_if_deaf(kDone);
   return kDone;
 }
