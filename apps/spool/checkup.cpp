@@ -5,6 +5,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <thread>
 
@@ -12,6 +13,7 @@
 #include "base/file.h"
 #include "executors/process/memory_cgroup.h"
 #include "executors/process/sandbox.h"
+#include "fleet_view.h"
 #include "parts.h"
 #include "store_sqlite/sqlite_store.h"
 #include "terminal.h"
@@ -82,6 +84,19 @@ std::filesystem::path nearest_existing(std::filesystem::path path) {
 
 std::string gigabytes(std::int64_t bytes) {
   return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
+}
+
+Result<std::int64_t> count_workers(Store& store) {
+  SPOOL_ASSIGN(const std::vector<SessionInfo> sessions, store.sessions());
+  SPOOL_ASSIGN(const Time now, store.now());
+  return std::count_if(sessions.begin(), sessions.end(),
+                       [&](const SessionInfo& session) { return lives(session, now); });
+}
+
+Finding workers_of(Store& store, const std::string& where) {
+  const auto workers = count_workers(store);
+  if (!workers) return {"store", Health::kProblem, workers.error().message, ""};
+  return {"store", Health::kGood, fmt::format("{}: {} at work", where, counted(*workers, "worker")), ""};
 }
 
 }  // namespace
@@ -190,12 +205,7 @@ std::vector<Finding> examine_folder(const std::string& area, const std::filesyst
 std::vector<Finding> examine_postgres(const Config& config) {
   const auto store = open_store(config, Open::kExisting);
   if (!store) return {{"store", Health::kProblem, store.error().message, ""}};
-  const auto sessions = (*store)->sessions();
-  if (!sessions) return {{"store", Health::kProblem, sessions.error().message, ""}};
-  return {
-      {"store", Health::kGood,
-       fmt::format("{}: reached, {}", without_secret(config.store), counted(std::ssize(*sessions), "worker")),
-       ""}};
+  return {workers_of(**store, without_secret(config.store))};
 }
 
 std::vector<Finding> examine_store(const Config& config) {
@@ -217,10 +227,8 @@ std::vector<Finding> examine_store(const Config& config) {
                    fmt::format("{} is not there yet; it is made when it is first used", path.string()), ""});
   } else if (const auto store = open_store(config, Open::kExisting); !store) {
     out.push_back({"store", Health::kProblem, store.error().message, ""});
-  } else if (const auto sessions = (*store)->sessions(); sessions) {
-    out.push_back({"store", Health::kGood,
-                   fmt::format("{}: {} at work", path.string(), counted(std::ssize(*sessions), "worker")),
-                   ""});
+  } else {
+    out.push_back(workers_of(**store, path.string()));
   }
   return out;
 }

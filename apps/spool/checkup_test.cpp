@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/temporary_folder.h"
+#include "parts.h"
 
 namespace spool {
 namespace {
@@ -59,6 +60,23 @@ TEST(Checkup, AFileInThePlaceOfTheStoreIsAProblem) {
   const auto findings = examine_store(config);
   EXPECT_TRUE(std::any_of(findings.begin(), findings.end(),
                           [](const Finding& f) { return f.health == Health::kProblem; }));
+}
+
+TEST(Checkup, AWorkerThatDiedIsNotCounted) {
+  const TemporaryFolder folder;
+  Config config;
+  config.store = "sqlite:" + (folder.path() / "spool.db").string();
+  {
+    const auto store = open_store(config, Open::kMake).value();
+    WorkerInfo worker;
+    worker.lease = std::chrono::hours(1);
+    ASSERT_TRUE(store->open_session(worker));
+    worker.lease = Duration(1);
+    ASSERT_TRUE(store->open_session(worker));
+    ASSERT_EQ(store->sessions().value().size(), 2u);
+  }
+  const std::vector<Finding> findings = examine_store(config);
+  EXPECT_TRUE(findings.back().found.ends_with("spool.db: 1 worker at work")) << findings.back().found;
 }
 
 TEST(Checkup, WhatFfmpegHasIsFound) {

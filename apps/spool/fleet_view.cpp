@@ -132,11 +132,15 @@ Json queue_json(const QueueCounts& queue) {
           {"oldest_ready", queue.oldest_ready ? Json(rfc3339(*queue.oldest_ready)) : Json()}};
 }
 
+bool lives(const SessionInfo& worker, Time now) {
+  return worker.expires > now;
+}
+
 std::string render_workers(std::span<const SessionInfo> workers, Time now) {
   if (workers.empty()) return {};
   std::vector<Row> rows = {{"WORKER", "VERSION", "SLOTS", "TAGS", "LEASE", "RUNNING"}};
   for (const SessionInfo& info : workers) {
-    const std::string lease = info.expires > now ? short_duration(info.expires - now) : "lost";
+    const std::string lease = lives(info, now) ? short_duration(info.expires - now) : "lost";
     Row row = {fmt::format("{}:{}", info.worker.host, info.worker.pid), info.worker.version,
                fmt::format("{}/{}", slots_of(info), info.worker.slots),
                info.worker.tags.empty() ? "-" : joined(info.worker.tags),

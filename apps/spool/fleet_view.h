@@ -24,6 +24,8 @@ namespace spool {
 [[nodiscard]] std::string render_queues(std::span<const QueueCounts> queues, const LimitBook& limits,
                                         Time now);
 [[nodiscard]] Json queue_json(const QueueCounts& queue);
+// Whether its lease is valid: what a worker that died leaves is seen until another one finds it.
+[[nodiscard]] bool lives(const SessionInfo& worker, Time now);
 [[nodiscard]] std::string render_workers(std::span<const SessionInfo> workers, Time now);
 [[nodiscard]] Json worker_json(const SessionInfo& worker);
 [[nodiscard]] std::string render_limits(std::span<const LimitUse> limits);

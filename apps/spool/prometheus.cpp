@@ -67,18 +67,19 @@ void add_queues(Exposition& out, const Stats& stats) {
 void add_workers(Exposition& out, const Stats& stats) {
   double slots = 0, taken = 0, running = 0, alive = 0;
   for (const SessionInfo& info : stats.workers) {
-    alive += info.expires > stats.now ? 1 : 0;
+    if (!lives(info, stats.now)) continue;
+    alive += 1;
     slots += info.worker.slots;
     running += static_cast<double>(info.running.size());
     for (const RunningJob& job : info.running) taken += job.slots;
   }
   out.family("spool_workers", "Workers whose lease is valid.");
   out.sample({}, alive);
-  out.family("spool_worker_slots", "Slots of all workers.");
+  out.family("spool_worker_slots", "Slots of these workers.");
   out.sample({}, slots);
-  out.family("spool_worker_slots_taken", "Slots that running jobs take.");
+  out.family("spool_worker_slots_taken", "Slots of theirs that running jobs take.");
   out.sample({}, taken);
-  out.family("spool_jobs_running", "Running jobs of all workers.");
+  out.family("spool_jobs_running", "Jobs that they run.");
   out.sample({}, running);
 }
 
