@@ -19,6 +19,8 @@ Result<int> submit(const Options& options, Context& context) {
   job.held = options.held;
   if (!options.id.empty()) {
     SPOOL_ASSIGN(job.id, Uuid::parse(options.id));
+    if (job.id.is_nil())
+      return fail(Code::kInvalidArgument, fmt::format("--id: {} is no id of a job", options.id));
   }
   SPOOL_ASSIGN(const auto store, open_store(config, Open::kMake));
   SPOOL_ASSIGN(auto inserted, store->insert({&job, 1}));

@@ -50,6 +50,7 @@ class Jobs(CliTest):
                             (["start"], '"start": expected KEY=VALUE'),
                             (["--delay", "10"], "--delay: "),
                             (["--id", "12"], "12"),
+                            (["--id", "00000000-0000-0000-0000-000000000000"], "--id: 00000000-0000-0000-0000-000000000000 is no id"),
                             (["--args", "{"], "--args")):
             self.assertIn(told, self.submit(*words, code=2).err)
         self.assertIn("did you mean 'transcode'", self.spool("submit", "trancode", code=2).err)

@@ -8,6 +8,7 @@ import unittest
 
 from support import SOURCE, SPOOL, CliTest
 
+NIL = "00000000-0000-0000-0000-000000000000"
 CONFIG = """
 [commands.count]
 command = ["/bin/sh", "-c", "printf '{\\"result\\": {\\"words\\": 3}}\\\\n'"]
@@ -349,7 +350,8 @@ class Enqueue(Postgres):
                                 ("'exec', '{}', '{\"dely\": 1}'", "there is no 'dely'; known are deadline, delay"),
                                 ("'exec', '{}', '{\"delay\": \"5 minuts\"}'", "is no duration"),
                                 ("'exec', '{}', '{\"slots\": 0}'", "slots: less than 1"),
-                                ("'exec', '{}', '{\"id\": \"12\"}'", "uuid"),
+                                ("'exec', '{}', '{\"id\": \"12\"}'", 'id: "12" is no id of a job'),
+                                ("'exec', '{}', '{\"parent\": \"xx\"}'", 'parent: "xx" is no id of a job'),
                                 ("'exec', '{}', '{\"tags\": \"a\"}'", "tags: not of type array"),
                                 ("'exec', '{}', '{\"needs\": [\"01890a5d-ac96-774b-bcce-b302099a8057\"]}'", "does not exist"),
                                 ("'exec', '{\"a\": [1, {\"b\": -1e400}]}'", "args: a number is too large"),
@@ -379,9 +381,11 @@ class Enqueue(Postgres):
                 ("labels", {"a": "l" * 1100000}, "the most is 1048576"),
                 ("delay", [1], "delay: not of type number or string"), ("timeout", True, "timeout: not of type number or string"),
                 ("deadline", {}, "deadline: not of type number or string"), ("delay", 1e300, "is no duration"),
-                ("delay", -1, "at most 100 years"), ("timeout", 0, "at most 100 years"), ("deadline", "200 years", "at most 100 years"),
+                ("delay", -1, "delay: not within"), ("timeout", 0, "timeout: not within"), ("deadline", "200 years", "deadline: not within"),
+                ("id", NIL, f"id: {NIL} is no id"), ("parent", NIL, f"parent: {NIL} is no id"),
                 ("run_at", "infinity", 'run_at: "infinity" is no moment'), ("run_at", "-infinity", "is no moment"),
-                ("run_at", "soon", 'run_at: "soon" is no moment'), ("run_at", "294000-01-01", "at most 100 years"),
+                ("run_at", "soon", 'run_at: "soon" is no moment'), ("run_at", "294000-01-01", "run_at: more than 100 years from now"),
+                ("run_at", "9999-01-01", "run_at: more than 100 years from now"),
                 ("slots", 1.5, "slots: 1.5 is no whole number"), ("priority", 1 << 31, "priority: 2147483648 is no whole number"), ("priority", 1001, "priority: "), ("most_attempts", 0, "most_attempts: "), ("weight", -1, "weight: ")):
             options = json.dumps({option: value})
             self.assertIn(told, self.refused(f"SELECT spool.enqueue('exec', '{{}}', '{options}')", self.shop), options[:100])

@@ -24,6 +24,20 @@ EXCEPTION WHEN data_exception OR feature_not_supported THEN  -- the latter: infi
   PERFORM spool.refuse('SP001', 'run_at: ' || (options -> 'run_at')::text || ' is no moment: give one such as ''2027-01-31 18:00+01''');
 END $$;
 
+-- The id of a job. None is called by nothing but zeros: 0008_draining.sql.
+CREATE FUNCTION spool.option_id(options jsonb, key text) RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+  id uuid;
+BEGIN
+  id := (options ->> key)::uuid;
+  IF id = '00000000-0000-0000-0000-000000000000' THEN
+    PERFORM spool.refuse('SP001', key || ': ' || id || ' is no id of a job');
+  END IF;
+  RETURN id;
+EXCEPTION WHEN invalid_text_representation THEN
+  PERFORM spool.refuse('SP001', key || ': ' || (options -> key)::text || ' is no id of a job: give a UUID');
+END $$;
+
 -- [{"job", "ignore_failure"}] of the option's ids and {"job", "optional"}.
 CREATE FUNCTION spool.option_needs(options jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -100,6 +114,8 @@ END $$;
 
 -- What the types do not say, as complaint() of queue/draft.cpp has it. Null: there is none.
 CREATE FUNCTION spool.check_new_job(j spool.new_job) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  longest CONSTANT bigint := 3153600000000000;
 BEGIN
   IF NOT spool.is_word(j.queue, 200) THEN
     PERFORM spool.refuse('SP001', 'queue: 1 to 200 bytes, without control characters');
@@ -117,10 +133,12 @@ BEGIN
   IF j.priority NOT BETWEEN -1000 AND 1000 THEN PERFORM spool.refuse('SP001', 'priority: not within -1000 and 1000'); END IF;
   IF j.most_attempts < 1 THEN PERFORM spool.refuse('SP001', 'most_attempts: less than 1'); END IF;
   IF j.weight < 0 THEN PERFORM spool.refuse('SP001', 'weight: less than 0'); END IF;
-  IF j.delay NOT BETWEEN 0 AND 3153600000000000 OR j.timeout NOT BETWEEN 1 AND 3153600000000000
-     OR j.deadline NOT BETWEEN 1 AND 3153600000000000 THEN
-    PERFORM spool.refuse('SP001', 'delay, timeout, deadline: longer than nothing, and at most 100 years');
+  IF j.delay NOT BETWEEN 0 AND longest THEN
+    PERFORM spool.refuse('SP001', CASE WHEN j.run_at IS NULL THEN 'delay: not within 0 and 100 years'
+                                       ELSE 'run_at: more than 100 years from now' END);
   END IF;
+  IF j.timeout NOT BETWEEN 1 AND longest THEN PERFORM spool.refuse('SP001', 'timeout: not within 1 us and 100 years'); END IF;
+  IF j.deadline NOT BETWEEN 1 AND longest THEN PERFORM spool.refuse('SP001', 'deadline: not within 1 us and 100 years'); END IF;
 END $$;
 
 -- Makes a job in the caller's transaction; workers see it when that commits. The same id with the same job, and the
@@ -139,10 +157,12 @@ BEGIN
   BEGIN
     j := jsonb_populate_record(NULL::spool.new_job, jsonb_build_object(
         'name', '', 'owner', '', 'queue', 'default', 'slots', 1, 'tags', '[]'::jsonb, 'priority', 0, 'most_attempts', 3,
-        'weight', 1, 'optional', false, 'held', false) || (options - ARRAY['delay', 'timeout', 'deadline', 'labels', 'needs', 'run_at']));
+        'weight', 1, 'optional', false, 'held', false) || (options - ARRAY['id', 'parent', 'delay', 'timeout', 'deadline', 'labels', 'needs', 'run_at']));
   EXCEPTION WHEN data_exception THEN
     PERFORM spool.refuse('SP001', 'options: ' || SQLERRM);
   END;
+  j.id := CASE WHEN options ? 'id' THEN spool.option_id(options, 'id') END;
+  j.parent := CASE WHEN options ? 'parent' THEN spool.option_id(options, 'parent') END;
   j.kind := kind;
   j.args := args::text;
   j.labels := nullif(coalesce((options -> 'labels')::text, '{}'), '{}');
