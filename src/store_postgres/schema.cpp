@@ -45,10 +45,6 @@ bool is_there(Rows rows) {
   return rows.next();
 }
 
-std::string how_to_migrate(const Connection& db) {
-  return fmt::format("run: spool migrate --store {}", db.conninfo().shown);
-}
-
 [[noreturn]] void refuse_newer(const Connection& db, int version, int newest) {
   refuse(Code::kUnsupported,
          fmt::format("{}: its schema is version {}, this program knows versions up to {}: use a newer spool",
@@ -144,18 +140,18 @@ void check_schema(Connection& db, std::span<const Migration> known) {
             db.conninfo().shown));
   if (*version > newest) refuse_newer(db, *version, newest);
   if (*version < newest)
-    refuse(Code::kUnsupported, fmt::format("{}: its schema is version {}, this program needs version {}: {}",
-                                           db.conninfo().shown, *version, newest, how_to_migrate(db)));
+    refuse(Code::kUnsupported, fmt::format("{}: its schema is version {}, this program needs version {}: run "
+                                           "`spool migrate` with the same --store",
+                                           db.conninfo().shown, *version, newest));
 }
 
 void make_schema_if_missing(Connection& db, std::span<const Migration> known) {
   if (!schema_version(db)) {
     Rows row = db.query(kMayCreate);
     if (!row.next() || !row.boolean(0))
-      refuse(Code::kPermissionDenied,
-             fmt::format(
-                 "{}: it has no schema of spool, and this role may not make it: as the database's owner {}",
-                 db.conninfo().shown, how_to_migrate(db)));
+      refuse(Code::kPermissionDenied, fmt::format("{}: it has no schema of spool, and this role may not make "
+                                                  "it: run `spool migrate` as the database's owner",
+                                                  db.conninfo().shown));
     migrate(db, known);
   }
   check_schema(db, known);
