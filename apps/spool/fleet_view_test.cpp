@@ -78,6 +78,7 @@ TEST(FleetView, PrometheusGetsEachFamilyOnceAndEscapedLabels) {
   for (const char* line :
        {"# TYPE spool_jobs gauge\n", "spool_jobs{queue=\"night\",state=\"available\"} 3\n",
         "spool_jobs_limited{queue=\"night\"} 2\n", "spool_queue_paused{queue=\"night\"} 1\n",
+        "# HELP spool_queue_oldest_ready_seconds For how many seconds",
         "spool_queue_oldest_ready_seconds{queue=\"night\"} 90\n", "spool_workers 1\n",
         "spool_worker_slots 4\n", "spool_worker_slots_taken 3\n", "spool_jobs_running 2\n",
         "spool_limit_taken{scope=\"key\",name=\"a\\\"b\\\\c\\nd\"} 1\n",
