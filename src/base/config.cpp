@@ -20,7 +20,7 @@ const JsonSchema& schema() {
     "type": "object", "additionalProperties": false,
     "properties": {
       "store": {"type": "string", "pattern": "^(?!sqlite:$)."},
-      "objects": {"type": "string", "minLength": 1},
+      "objects": {"type": "string", "pattern": "^(?![sS]3:(?!//))."},
       "ladders": {"type": "string", "minLength": 1},
       "worker": {
         "type": "object", "additionalProperties": false,
@@ -119,9 +119,11 @@ Result<Json> value_of(const Key& key, const std::string& text, std::string_view 
   return list;
 }
 
-// A store's URL may hold a password: its value is not quoted.
+// A store's URL may hold a password: its value is not quoted. The patterns say little to people.
 std::string in_words(const SchemaViolation& violation) {
   if (violation.pointer.starts_with("/store")) return "store: must be a URL like \"sqlite:PATH\"";
+  if (violation.pointer.starts_with("/objects"))
+    return "objects: must be a folder, or a bucket as s3://BUCKET";
   return violation.message;
 }
 

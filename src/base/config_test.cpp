@@ -151,6 +151,20 @@ TEST_F(ConfigTest, AWrongVariableOrFlagIsNamed) {
   EXPECT_TRUE(wrong().starts_with("--slots: worker.slots: ")) << wrong();
 }
 
+TEST_F(ConfigTest, ABucketThatIsWrittenWrongIsNoFolder) {
+  const std::string told = "objects: must be a folder, or a bucket as s3://BUCKET";
+  for (const char* typo : {"s3:/spool", "s3:spool", "S3:/spool", "s3:", ""}) {
+    sources_.flags = {{"objects", typo}};
+    EXPECT_EQ(wrong(), "--objects: " + told) << typo;
+  }
+  for (const char* right_one : {"s3://spool", "./s3:/spool", "s3"}) {
+    sources_.flags = {{"objects", right_one}};
+    EXPECT_EQ(right().objects, right_one);
+  }
+  file("objects = 's3:/spool'\n");
+  EXPECT_EQ(wrong(), "spool.toml:1:11: " + told);
+}
+
 TEST_F(ConfigTest, AFileThatWasAskedForMustExist) {
   sources_.file = folder_.path() / "other.toml";
   const auto config = load_config(sources_);
