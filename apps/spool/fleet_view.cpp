@@ -80,6 +80,10 @@ std::string limit_text(const Limit& limit) {
   return text;
 }
 
+std::string rule_text(const Limit& limit) {
+  return (limit.name.ends_with('*') ? "each " : "") + limit_text(limit);
+}
+
 Json limit_json(const LimitUse& use) {
   const Limit& limit = use.limit;
   Json rate;
@@ -178,7 +182,7 @@ std::string render_limits(std::span<const LimitUse> limits) {
   if (limits.empty()) return {};
   std::vector<Row> rows = {{"FOR", "NAME", "LIMIT", "TAKEN", "WAITING"}};
   for (const LimitUse& use : limits)
-    rows.push_back({std::string(name_of(use.limit.scope)), use.limit.name, limit_text(use.limit),
+    rows.push_back({std::string(name_of(use.limit.scope)), use.limit.name, rule_text(use.limit),
                     std::to_string(use.taken), std::to_string(use.waiting)});
   return render_rows(rows);
 }

@@ -17,6 +17,8 @@ namespace spool {
 
 // "4 at once, 10/1m (burst 3)"; the shape of docs/cli.md.
 [[nodiscard]] std::string limit_text(const Limit& limit);
+// Where the limit itself is shown: with a * at the end of its name "each 4 at once".
+[[nodiscard]] std::string rule_text(const Limit& limit);
 [[nodiscard]] Json limit_json(const LimitUse& use);
 // "10/1m": so many starts in that time. Errors: kInvalidArgument.
 [[nodiscard]] Result<Rate> parse_rate(const std::string& text);

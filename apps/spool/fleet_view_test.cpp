@@ -60,9 +60,17 @@ TEST(FleetView, ALimitIsWrittenInWords) {
   Limit limit{LimitScope::kKey, "a", 4, Rate{10, minutes(1), 1}};
   EXPECT_EQ(limit_text(limit), "4 at once, 10 in 1m 00s");
   EXPECT_EQ(limit_text({LimitScope::kQueue, "night", 0, {}}), "0 at once: nothing starts");
+  EXPECT_EQ(rule_text(limit), limit_text(limit));
   limit.concurrency.reset();
   limit.rate->burst = 3;
   EXPECT_EQ(limit_text(limit), "10 in 1m 00s (burst 3)");
+}
+
+TEST(FleetView, ALimitOfManyKeysIsNotTakenForOneOfThemTogether) {
+  const LimitUse use{{LimitScope::kKey, "customer*", 2, Rate{10, minutes(1), 1}}, 4, 0};
+  EXPECT_EQ(render_limits(std::span(&use, 1)),
+            "FOR  NAME       LIMIT                         TAKEN  WAITING\n"
+            "key  customer*  each 2 at once, 10 in 1m 00s  4      0\n");
 }
 
 TEST(FleetView, ARateIsSoManyInATime) {

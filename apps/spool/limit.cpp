@@ -34,7 +34,7 @@ Result<int> set(const Options& options, const Context& context) {
   if (context.json)
     print_json(limit_json({limit, 0, 0}));
   else
-    fmt::print("{}: {}\n", limit.name, limit_text(limit));
+    fmt::print("{}: {}\n", limit.name, rule_text(limit));
   return kDone;
 }
 
