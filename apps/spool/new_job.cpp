@@ -57,6 +57,7 @@ Result<NewJob> settings_of(const JobOptions& options) {
   job.owner = options.owner;
   job.queue = options.queue;
   job.priority = options.priority;
+  job.slots = options.slots;
   job.most_attempts = options.attempts;
   job.tags = options.tags;
   job.unique_key = options.unique_key;
@@ -87,6 +88,9 @@ void add_job_options(CLI::App& command, JobOptions& options) {
   command.add_option("--queue", options.queue, "The queue it waits in")->capture_default_str();
   command.add_option("--priority", options.priority, "One step is worth five minutes of waiting")
       ->capture_default_str();
+  command.add_option("--slots", options.slots, "How many slots of its worker it takes")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096));
   command.add_option("--attempts", options.attempts, "How often it is tried")
       ->capture_default_str()
       ->check(CLI::Range(1, 100));
@@ -116,6 +120,8 @@ Result<NewJob> plan_job(const JobOptions& options, const Config& config) {
   if (is_document(options.what)) {
     if (!options.parameters.empty() || !options.args.empty())
       return fail(Code::kInvalidArgument, "a pipeline takes no parameters: they stand in its document");
+    if (options.slots != 1)
+      return fail(Code::kInvalidArgument, "--slots: a pipeline's steps take one slot each");
     SPOOL_ASSIGN(const std::string text, read_document(options.what));
     SPOOL_ASSIGN(const pipeline::Document document,
                  pipeline::parse_pipeline(text, options.what, environment));

@@ -10,7 +10,7 @@ struct JobOptions {
   std::string what, input, name, queue = "default", unique_key, limit_key, args, delay, timeout, deadline,
                                  owner;
   std::vector<std::string> parameters, labels, tags;
-  int priority = 0, attempts = 3;
+  int priority = 0, slots = 1, attempts = 3;
 };
 
 void add_job_options(CLI::App& command, JobOptions& options);

@@ -228,6 +228,7 @@ class Schedules(Fleet):
                             (["--cron", "@daily", "--tz", "Europe/Berlinn"], 'no time zone "Europe/Berlinn"'),
                             (["--cron", "@daily", "--missed", "never"], "--missed"),
                             (["--cron", "@daily", "--attempts", "0"], "--attempts"),
+                            (["--cron", "@daily", "--slots", "0"], "--slots: Value 0 not in range 1 to 4096"),
                             ([], "--cron")):
             self.assertIn(told, self.add(*words, code=2).err)
         wrong = self.spool("schedule", "add", "nightly", "--cron", "@daily", "--", "exce", code=2)

@@ -20,7 +20,7 @@ class Jobs(CliTest):
 
     def test_a_submitted_job_has_what_was_asked_for(self):
         self.submit("start=1m30s", "speed=balanced", "--name", "talk", "--id", ID, "--queue", "night", "--priority", "3",
-                    "--label", "room=12", "--tag", "gpu", "--attempts", "5", "--timeout", "2m", "--owner", "me")
+                    "--label", "room=12", "--tag", "gpu", "--slots", "3", "--attempts", "5", "--timeout", "2m", "--owner", "me")
         job = self.spool("show", ID, "--json").json
         self.assertEqual(set(job), JOB_KEYS | {"children"})
         self.assertEqual(job["args"]["start"], 90)
@@ -28,7 +28,7 @@ class Jobs(CliTest):
         self.assertEqual(job["args"]["ladder"]["name"], "mobile")
         self.assertEqual(job["args"]["input"], "file:" + os.path.realpath(os.path.join(self.folder, "talk.mov")))
         expected = {"name": "talk", "queue": "night", "priority": 3, "labels": {"room": "12"}, "tags": ["gpu", "sandbox"],
-                    "most_attempts": 5, "timeout": 120, "owner": "me", "state": "available", "children": []}
+                    "slots": 3, "most_attempts": 5, "timeout": 120, "owner": "me", "state": "available", "children": []}
         self.assertEqual({k: job[k] for k in expected}, expected)
 
     def test_a_transcode_has_the_web_ladder_unless_it_names_another(self):
@@ -51,6 +51,8 @@ class Jobs(CliTest):
                             (["--delay", "10"], "--delay: "),
                             (["--id", "12"], "12"),
                             (["--id", "00000000-0000-0000-0000-000000000000"], "--id: 00000000-0000-0000-0000-000000000000 is no id"),
+                            (["--slots", "0"], "--slots: Value 0 not in range 1 to 4096"),
+                            (["--slots", "4097"], "--slots: Value 4097 not in range 1 to 4096"),
                             (["--args", "{"], "--args")):
             self.assertIn(told, self.submit(*words, code=2).err)
         self.assertIn("did you mean 'transcode'", self.spool("submit", "trancode", code=2).err)

@@ -75,6 +75,7 @@ class Pipelines(CliTest):
         self.write("talk.mov", "no film")
         self.assertIn("no source was given", self.spool("submit", "talk.yaml", code=2).err)
         self.assertIn("a pipeline takes no parameters", self.spool("submit", "talk.yaml", "speed=fast", code=2).err)
+        self.assertIn("take one slot each", self.spool("submit", "talk.yaml", "-i", "talk.mov", "--slots", "2", code=2).err)
         id = self.spool("submit", "talk.yaml", "-i", "talk.mov").out.strip()
         job = self.spool("show", id, "--json").json
         self.assertEqual((job["kind"], job["name"]), ("pipeline", "talk"))
