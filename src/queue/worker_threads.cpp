@@ -216,7 +216,7 @@ void Worker::State::sweep() {
       sweeping.over();
       rest = kSweepAgain;
       if (swept.error() != last)
-        spdlog::warn("objects of removed jobs are still there: {}", swept.error().message);
+        spdlog::warn("what removed jobs have left is swept later: {}", swept.error().message);
       last = swept.error();
     }
     std::unique_lock lock(lease_mutex);
