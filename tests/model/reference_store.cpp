@@ -233,7 +233,8 @@ std::vector<ModelClaim> ReferenceStore::claim(const Uuid& session, int slots) {
     job->session = session;
     ++job->attempts;
     for (const auto& [place, limit] : limits_of(*job))
-      if (limit->rate && job->phase.empty()) clocks_[place] = after_start(*limit->rate, clocks_[place], Time(Duration(now)));
+      if (limit->rate && job->phase.empty())
+        clocks_[place] = after_start(*limit->rate, clocks_[place], Time(Duration(now)));
     const auto kids = children(job->id);
     const auto seen = std::count_if(kids.begin(), kids.end(), [](auto* k) { return !k->hidden; });
     claims.push_back({job->id, job->attempts, job->phase, static_cast<std::size_t>(seen)});
