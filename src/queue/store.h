@@ -73,7 +73,7 @@ struct JobFilter {
   bool roots_only = false;
   std::optional<State> state;
   std::string kind, owner, queue;   // empty: any
-  std::optional<Uuid> first, last;  // the ids that there are between these, and these
+  std::optional<Uuid> first, last;  // ids from this one to that one, both included
   bool newest_first = false;        // against the order of insertion
   std::optional<Uuid> after;        // cursor: the last job of the page before
   int most = 100;
