@@ -67,9 +67,12 @@ class Left {
     filter.state = state;
     bool none = true;
     const auto listed = for_each_job(store_, filter, [&](const Job& job) {
-      if (state == State::kWaiting && (!job.limited || is_shut(job))) return true;
-      none = !is_for_us(job);
-      if (none) ++others_;
+      if (state == State::kWaiting && !job.limited) return true;
+      if (!is_for_us(job)) {
+        ++others_;
+        return true;
+      }
+      none = state == State::kWaiting && is_shut(job);
       return none;
     });
     return none && listed;
