@@ -7,6 +7,7 @@
 #include <map>
 #include <thread>
 
+#include "fleet_view.h"
 #include "patience.h"
 
 namespace spool {
@@ -24,7 +25,7 @@ Result<std::map<Uuid, std::string>> alive(Store& store, const std::map<Uuid, std
   SPOOL_ASSIGN(const Time now, store.now());
   std::map<Uuid, std::string> left;
   for (const SessionInfo& worker : sessions)
-    if (asked.contains(worker.session.id) && worker.expires > now)
+    if (asked.contains(worker.session.id) && lives(worker, now))
       left.emplace(worker.session.id, name_of(worker));
   return left;
 }
