@@ -370,61 +370,65 @@ TEST(WorkerInTrouble, ObjectsThatCannotBeRemovedAreToldOf) {
             std::string::npos);
 }
 
-TEST(WorkerInTrouble, WhatWasFinishedInAnOutageLongerThanTheLeaseIsSettledAfterIt) {
+// A store that goes away for longer than the worker's lease holds.
+struct LongOutage {
   FaultyStore store;
   Kinds kinds;
   std::atomic<bool> away = false;
-  std::atomic<int> runs = 0, openings = 0;
-  kinds.add(inline_kind("counted", [&](Attempt& a) -> Ending {
+  std::atomic<int> openings = 0;  // tries in the outage, which come when the lease is lost
+
+  LongOutage() {
+    store.fault = [this](std::string_view call) -> std::optional<Error> {
+      // Who comes back gives the others a third of the lease, which is nothing here.
+      if (!away && call != "rescue") return std::nullopt;
+      openings += call == "open_session";
+      return Error{Code::kUnavailable, "away"};
+    };
+  }
+  static WorkerOptions options() {
+    WorkerOptions options = quick();
+    options.lease = 300ms;
+    return options;
+  }
+  void await_openings(int count) const {
+    while (openings < count) std::this_thread::yield();
+  }
+};
+
+TEST(WorkerInTrouble, WhatWasFinishedInAnOutageLongerThanTheLeaseIsSettledAfterIt) {
+  LongOutage outage;
+  std::atomic<int> runs = 0;
+  outage.kinds.add(inline_kind("counted", [&](Attempt& a) -> Ending {
     if (a.claim().phase == "publish") return Succeeded{a.claim().checkpoint};
     ++runs;
-    away = true;
+    outage.away = true;
     EXPECT_TRUE(a.checkpoint("all of it"));
     return FanOut{{}, "publish", false};
   }));
-  store.fault = [&](std::string_view call) -> std::optional<Error> {
-    // Who comes back gives the others a third of the lease, which is nothing here.
-    if (call == "rescue") return Error{Code::kUnavailable, "away"};
-    if (!away) return std::nullopt;
-    openings += call == "open_session";  // only without a lease
-    return Error{Code::kUnavailable, "away"};
-  };
-  const Uuid id = insert_one(store, new_job("counted"));
-  WorkerOptions options = quick();
-  options.lease = 300ms;
-  RunningWorker worker(store, kinds, options);
-  while (openings < 2) std::this_thread::yield();
-  away = false;
-  ASSERT_TRUE(store.await_ended(1));
+  const Uuid id = insert_one(outage.store, new_job("counted"));
+  RunningWorker worker(outage.store, outage.kinds, LongOutage::options());
+  outage.await_openings(2);
+  outage.away = false;
+  ASSERT_TRUE(outage.store.await_ended(1));
   EXPECT_EQ(runs, 1);
-  EXPECT_EQ(store.get(id)->result, Json("all of it"));
-  EXPECT_EQ(store.get(id)->rescues, 0);
+  EXPECT_EQ(outage.store.get(id)->result, Json("all of it"));
+  EXPECT_EQ(outage.store.get(id)->rescues, 0);
 }
 
 TEST(WorkerInTrouble, WhoIsAskedToDrainInAnOutageStillSettlesWhatWasFinished) {
-  FaultyStore store;
-  Kinds kinds;
-  std::atomic<bool> away = false;
-  std::atomic<int> openings = 0;
-  kinds.add(inline_kind("x", [&](Attempt&) -> Ending {
-    away = true;
+  LongOutage outage;
+  outage.kinds.add(inline_kind("x", [&](Attempt&) -> Ending {
+    outage.away = true;
     return Succeeded{};
   }));
-  store.fault = [&](std::string_view call) -> std::optional<Error> {
-    if (!away && call != "rescue") return std::nullopt;
-    openings += call == "open_session";
-    return Error{Code::kUnavailable, "away"};
-  };
-  const Uuid id = insert_one(store, new_job("x"));
-  WorkerOptions options = quick();
-  options.lease = 300ms;
-  RunningWorker worker(store, kinds, options);
-  while (openings < 1) std::this_thread::yield();
+  const Uuid id = insert_one(outage.store, new_job("x"));
+  RunningWorker worker(outage.store, outage.kinds, LongOutage::options());
+  outage.await_openings(1);
   worker->drain();
-  while (openings < 3) std::this_thread::yield();
-  away = false;
+  outage.await_openings(3);
+  outage.away = false;
   ASSERT_TRUE(worker.wait());
-  EXPECT_EQ(store.get(id)->state, State::kSucceeded);
+  EXPECT_EQ(outage.store.get(id)->state, State::kSucceeded);
 }
 
 TEST(WorkerInTrouble, TheOthersAreGivenTimeToReturnBeforeAnybodyIsRescued) {
