@@ -90,6 +90,7 @@ int work(const std::string& url, int slots, const std::filesystem::path& second)
   InlineExecutor executor(worker.events(), nullptr);
   worker.use(Placement::kInline, executor);
   signals.watch(worker);
+  std::fputs("working on trees\n", stderr);  // as `spool worker` does: from here on it ends in order
   if (auto ran = worker.run(); !ran) give_up(ran.error());
   return 0;
 }
