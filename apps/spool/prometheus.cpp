@@ -57,8 +57,9 @@ void add_queues(Exposition& out, const Stats& stats) {
     out.sample({{"queue", queue.queue}}, static_cast<double>(queue.limited));
   out.family("spool_queue_paused", "1 while the queue is paused.");
   for (const QueueCounts& queue : stats.queues) out.sample({{"queue", queue.queue}}, queue.paused ? 1 : 0);
-  out.family("spool_queue_oldest_ready_seconds",
-             "For how many seconds the first job in line has been available; 0: there is none.");
+  out.family(
+      "spool_queue_oldest_ready_seconds",
+      "For how many seconds a job has been available, the oldest among the first in line; 0: there is none.");
   for (const QueueCounts& queue : stats.queues) {
     const Duration age = stats.now - queue.oldest_ready.value_or(stats.now);
     out.sample({{"queue", queue.queue}}, std::max(0.0, std::chrono::duration<double>(age).count()));

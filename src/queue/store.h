@@ -65,6 +65,9 @@ struct Renewed {
   std::vector<Uuid> cancel;  // asked to stop
   std::vector<Uuid> past_deadline;
   bool drain = false;
+  // Nobody has to be rescued, nothing is due or left to sweep, and no schedule ticks soon: there is nothing
+  // to look for before the next renewal. Never said by a store that does not look.
+  bool quiet = false;
 };
 
 struct JobFilter {
@@ -108,7 +111,7 @@ struct QueueCounts {
   bool paused = false;
   std::int64_t counts[kStateCount] = {};
   std::int64_t limited = 0;          // of the waiting ones: those that wait for a limit (Job::limited)
-  std::optional<Time> oldest_ready;  // Job::ready of the first in line; of several lines the oldest
+  std::optional<Time> oldest_ready;  // the oldest Job::ready among the first 100 of each line
 };
 
 // What of ended trees goes: those that ended longer than `age` ago, and of each queue all but the `keep` that

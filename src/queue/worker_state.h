@@ -92,6 +92,8 @@ struct Worker::State {
   bool handing_over = false;            // it may be gone, and another one is ours
   bool threads_end = false;
   bool reports_due = false;
+  bool sweep_due = false;
+  std::atomic<bool> quiet = false;  // as the last renewal said
 
   void add_ended(Settlement settlement);
   void add_report(ProgressReport report);
@@ -106,6 +108,7 @@ struct Worker::State {
   void renew(StoreTrouble& trouble, BootClock::time_point& next);
   void drain_as_asked();
   void rescue(StoreTrouble& trouble, BootClock::time_point& next);
+  [[nodiscard]] Duration housekeeping() const;  // between rescues, and between sweeps
   Duration tick(Scheduler& scheduler, StoreTrouble& trouble);
   void send_reports(StoreTrouble& trouble);
   void act_on(const ReportBox::Sent& answers);

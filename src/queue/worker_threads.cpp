@@ -14,6 +14,7 @@ using std::chrono::seconds;
 namespace {
 constexpr Duration kSweepAgain = seconds(30);  // after what could not be removed
 constexpr Duration kListen = seconds(60);      // the loop polls by itself
+constexpr Duration kQuiet = seconds(60);       // each renewal looks whether there is anything to look for
 // After an outage. The others' waits between their tries are shorter.
 constexpr Duration kMostReturn = seconds(10);
 }  // namespace
@@ -78,11 +79,24 @@ void Worker::State::keep() {
       if (threads_end) return;
     }
     const auto now = BootClock::now();
-    if (next_renewal <= now) renew(renewing, next_renewal);
+    if (next_renewal <= now) {
+      const bool was_quiet = quiet;
+      renew(renewing, next_renewal);
+      if (was_quiet && !quiet) {
+        next_rescue = next_tick = now;
+        const std::lock_guard lock(lease_mutex);
+        sweep_due = true;
+        wake_sweeper.notify_one();
+      }
+    }
     if (reports.due() <= now) send_reports(reporting);
     if (next_tick <= now) next_tick = BootClock::now() + tick(scheduler, ticking);
     if (next_rescue <= now) rescue(rescuing, next_rescue);
   }
+}
+
+Duration Worker::State::housekeeping() const {
+  return quiet ? kQuiet : options.housekeeping.value_or(options.poll);
 }
 
 // How long it takes until it has to be called again.
@@ -90,7 +104,7 @@ Duration Worker::State::tick(Scheduler& scheduler, StoreTrouble& ticking) {
   const auto rest = scheduler.turn();
   if (!rest) return std::max(options.poll, ticking.failed(rest.error()));
   ticking.over();
-  return *rest;
+  return quiet ? kQuiet : *rest;
 }
 
 void Worker::State::rescue(StoreTrouble& rescuing, BootClock::time_point& next) {
@@ -109,7 +123,7 @@ void Worker::State::rescue(StoreTrouble& rescuing, BootClock::time_point& next) 
     return;
   }
   rescuing.over();
-  if (*rescued < kMostRescued) next += options.housekeeping.value_or(options.poll);
+  if (*rescued < kMostRescued) next += housekeeping();
   if (*rescued > 0) notify_loop(&State::hint);
 }
 
@@ -123,6 +137,7 @@ void Worker::State::renew(StoreTrouble& renewing, BootClock::time_point& next) {
     mine = session;
   }
   const auto renewed = store.renew(mine);
+  quiet = renewed && renewed->quiet;
   if (renewed) {
     renewing.over();
     {
@@ -205,7 +220,7 @@ void Worker::State::sweep() {
   StoreTrouble sweeping(waiting);
   Error last;
   for (;;) {
-    Duration rest = options.housekeeping.value_or(options.poll);
+    Duration rest = housekeeping();
     const auto swept = options.sweep(store, ends);
     if (swept) {
       sweeping.over();
@@ -220,7 +235,9 @@ void Worker::State::sweep() {
       last = swept.error();
     }
     std::unique_lock lock(lease_mutex);
-    if (wake_sweeper.wait_for(lock, rest, [&] { return threads_end; })) return;
+    wake_sweeper.wait_for(lock, rest, [&] { return threads_end || sweep_due; });
+    sweep_due = false;
+    if (threads_end) return;
   }
 }
 

@@ -25,7 +25,7 @@ inline constexpr const char* kChannel = "spool";
 class Notifier {
  public:
   // `heartbeat`: how often the connection is asked whether it still lives.
-  explicit Notifier(Conninfo conninfo, Duration heartbeat = std::chrono::seconds(15));
+  explicit Notifier(Conninfo conninfo, Duration heartbeat = std::chrono::seconds(60));
   Notifier(const Notifier&) = delete;
   Notifier& operator=(const Notifier&) = delete;
   ~Notifier();  // says what is left to say

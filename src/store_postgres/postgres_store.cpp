@@ -132,6 +132,8 @@ class PostgresStore final : public Store {
           if (rows.null(0)) throw StoreError{{Code::kLeaseLost, kSessionGone}};
           if (rows.i32(1) == 3)
             renewed.drain = true;
+          else if (rows.i32(1) == 4)
+            renewed.quiet = true;
           else
             (rows.i32(1) == 2 ? renewed.past_deadline : renewed.cancel).push_back(rows.uuid(0));
         }

@@ -61,9 +61,10 @@ constexpr const char* kCounts =
     " UNION ALL SELECT j.lane, o.state, count(*) FROM spool.outcome o JOIN spool.job j ON j.seq = o.seq"
     " WHERE NOT o.superseded GROUP BY 1, 2) x JOIN spool.lane a ON a.lane = x.lane GROUP BY 1, 2 ORDER BY 1";
 constexpr const char* kPausedQueues = "SELECT queue FROM spool.paused_queue";
-constexpr const char* kFirstInLine =  // the primary key of ready
-    "SELECT a.queue, min(f.rank + a.priority * 300000000::bigint) FROM spool.lane a CROSS JOIN LATERAL"
-    " (SELECT r.rank FROM spool.ready r WHERE r.lane = a.lane ORDER BY r.rank, r.seq LIMIT 1) f GROUP BY 1";
+constexpr const char* kFirstInLine =  // the primary key of ready is the order
+    "SELECT a.queue, min(coalesce(l.ready, j.created + j.delay)) FROM spool.lane a CROSS JOIN LATERAL"
+    " (SELECT r.seq FROM spool.ready r WHERE r.lane = a.lane ORDER BY r.rank, r.seq LIMIT 100) f"
+    " JOIN spool.job j ON j.seq = f.seq LEFT JOIN spool.life l ON l.seq = f.seq GROUP BY 1";
 constexpr const char* kLimits = "SELECT * FROM spool.limits_in_use()";
 constexpr const char* kSchedules =
     "SELECT name, cron, zone, missed, job, paused, next FROM spool.schedule ORDER BY name COLLATE \"C\"";

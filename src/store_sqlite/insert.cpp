@@ -10,12 +10,13 @@ namespace {
 constexpr const char* kAddJob =
     "INSERT INTO job (id, parent, root, kind, name, owner, lane, priority, args, labels, most_attempts, "
     "timeout,"
-    " deadline, deadline_asked, unique_key, weight, optional, held, delay, created, limit_key)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"
+    " deadline, deadline_asked, unique_key, weight, optional, held, delay, created, limit_key, arrived)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,"
+    " ?22)"
     " ON CONFLICT (id) DO NOTHING";
 constexpr const char* kParent =
     "SELECT j.seq, coalesce(j.root, j.seq), coalesce(l.deadline, j.deadline), j.owner, j.lane, j.priority,"
-    " j.limit_key FROM job j"
+    " j.limit_key, coalesce(j.arrived, j.created + j.delay) FROM job j"
     " LEFT JOIN life l ON l.seq = j.seq WHERE j.seq = ?1";
 constexpr const char* kNeeded =
     "SELECT j.seq, j.parent FROM job j WHERE j.id = ?1"
@@ -81,6 +82,7 @@ Result<Inserter::Parent*> Inserter::parent_of(const NewJob& job, std::optional<S
       known->second.root = row.i64(1);
       known->second.deadline = row.maybe_time(2);
       known->second.place = {row.text(3), row.i64(4), row.i32(5), row.text(6)};
+      known->second.arrived = row.time(7);
     }
     return &known->second;
   }
@@ -95,6 +97,7 @@ Result<Inserter::Parent*> Inserter::parent_of(const NewJob& job, std::optional<S
   parent.seq = node->seq;
   parent.state = node->state;
   parent.deadline = node->deadline;
+  parent.arrived = node->arrived;
   Rows row = db_.query(kParent, node->seq);
   if (row.next()) parent.root = row.i64(1);
   // Each new child of it is refused; a known child may still be asked for again.
@@ -186,7 +189,8 @@ Seq Inserter::add_row(const Draft& draft, const Uuid& id, const Parent* parent, 
           std::string_view(job.name), std::string_view(place.owner), place.lane, place.priority,
           std::string_view(draft.args), unless_empty(draft.labels), job.most_attempts, job.timeout, deadline,
           job.deadline, unless_empty(job.unique_key), job.weight, job.optional, job.held, job.delay,
-          life_.now(), unless_empty(place.limit_key));
+          life_.now(), unless_empty(place.limit_key),
+          parent != nullptr ? std::optional<Time>(parent->arrived) : std::nullopt);
   const Seq seq = db_.last_row();
   if (!job.unique_key.empty())
     db_.run(kTakeKey, std::string_view(place.owner), std::string_view(job.kind),
@@ -218,6 +222,7 @@ void Inserter::put(const NewJob& job, Seq seq, const Parent* parent, const Place
     node.seq = seq;
     node.lane = place.lane;
     node.priority = place.priority;
+    node.arrived = parent != nullptr ? parent->arrived : due;
     life_.make_ready(node, due, false);
   }
   if (bad != nullptr)

@@ -23,7 +23,7 @@ class Inserter {
   void finish();
 
  private:
-  // For whom a job is, and where it stands in line.
+  // For whom a job is, and in which line.
   struct Place {
     std::string owner;
     std::int64_t lane = 0;
@@ -35,6 +35,7 @@ class Inserter {
     Seq root = 0;
     State state{};
     std::optional<Time> deadline;
+    Time arrived{};
     Place place;
     std::int64_t added = 0;
     std::optional<Error> error;

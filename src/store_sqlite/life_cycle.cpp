@@ -11,12 +11,13 @@ namespace {
 constexpr Duration kPriorityStep = std::chrono::minutes(5);
 
 // Every join goes by primary key; outcome by outcome_of_job.
-#define SPOOL_NODE_COLUMNS                                                                              \
-  "SELECT j.seq, j.parent, j.lane, j.priority, j.optional, j.unique_key IS NOT NULL, j.deadline_asked," \
-  " coalesce(l.deadline, j.deadline), r.seq IS NOT NULL, p.state, p.open, p.due, o.state,"              \
-  " coalesce(l.ready, j.created + j.delay), coalesce(r.attempt, l.attempts, 0), l.has_children, "       \
-  "l.fail_fast,"                                                                                        \
-  " l.stop FROM job j LEFT JOIN life l ON l.seq = j.seq LEFT JOIN running r ON r.seq = j.seq"           \
+#define SPOOL_NODE_COLUMNS                                                                               \
+  "SELECT j.seq, j.parent, j.lane, j.priority, j.optional, j.unique_key IS NOT NULL, j.deadline_asked,"  \
+  " coalesce(l.deadline, j.deadline), r.seq IS NOT NULL, p.state, p.open, p.due, o.state,"               \
+  " coalesce(l.ready, j.created + j.delay), coalesce(r.attempt, l.attempts, 0), l.has_children, "        \
+  "l.fail_fast,"                                                                                         \
+  " l.stop, coalesce(j.arrived, j.created + j.delay) FROM job j LEFT JOIN life l ON l.seq = j.seq LEFT " \
+  "JOIN running r ON r.seq = j.seq"                                                                      \
   " LEFT JOIN parked p ON p.seq = j.seq LEFT JOIN outcome o ON o.seq = j.seq AND o.superseded = 0 "
 constexpr const char* kNodeBySeq = SPOOL_NODE_COLUMNS "WHERE j.seq = ?1";
 constexpr const char* kNodeById =
@@ -89,8 +90,8 @@ constexpr const char* kBadChildren =
     " WHERE c.parent = ?1 AND c.optional = 0 AND o.state IN (6, 7)"
     " AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.seq = c.seq) ORDER BY o.cause, c.seq";
 
-std::int64_t rank_of(const Node& node, Time ready) {
-  return ready.time_since_epoch().count() - node.priority * kPriorityStep.count();
+std::int64_t rank_of(const Node& node) {
+  return node.arrived.time_since_epoch().count() - node.priority * kPriorityStep.count();
 }
 
 template <class T>
@@ -121,6 +122,7 @@ Node node_of(const Rows& row) {
   node.has_children = row.i32(15) != 0;
   node.fail_fast = row.i32(16) != 0;
   node.stop = static_cast<Stop>(row.i32(17));
+  node.arrived = row.time(18);
   return node;
 }
 
@@ -143,7 +145,7 @@ Node LifeCycle::load(Seq seq) {
 void LifeCycle::make_ready(const Node& node, Time ready, bool remember) {
   changed_ = true;
   if (remember) db_.run(kRememberReady, node.seq, ready);
-  const std::int64_t rank = rank_of(node, ready);
+  const std::int64_t rank = rank_of(node);
   if (gates_.keeps_back(node.seq, rank, ready)) return;
   db_.run(kAddReady, node.lane, rank, node.seq);
   woke_ = true;
@@ -158,7 +160,7 @@ void LifeCycle::take_out(const Node& node) {
   changed_ = true;
   switch (node.state) {
     case State::kAvailable:
-      db_.run(kDeleteReady, node.lane, rank_of(node, node.ready), node.seq);
+      db_.run(kDeleteReady, node.lane, rank_of(node), node.seq);
       gates_.gave_back(node.seq, Held::kAvailable);
       return;
     case State::kRunning:

@@ -36,6 +36,7 @@ struct Node {
   std::int64_t open = 0;  // parked only
   Time due{};             // parked only
   Time ready{};
+  Time arrived{};  // when the job at its root was due: the place in line
   int attempts = 0;
   bool has_children = false;
   bool fail_fast = false;

@@ -66,9 +66,9 @@ constexpr const char* kCounts =
     " GROUP BY 1, 2) x JOIN lane a ON a.lane = x.lane GROUP BY 1, 2 ORDER BY 1";
 constexpr const char* kPausedQueues = "SELECT queue FROM paused_queue";
 constexpr const char* kFirstInLine =  // the primary key of ready is the order
-    "SELECT a.queue, coalesce(l.ready, j.created + j.delay) FROM lane a"
-    " JOIN job j ON j.seq = (SELECT seq FROM ready r WHERE r.lane = a.lane ORDER BY r.rank, r.seq LIMIT 1)"
-    " LEFT JOIN life l ON l.seq = j.seq";
+    "SELECT a.queue, min(coalesce(l.ready, j.created + j.delay)) FROM lane a"
+    " JOIN job j ON j.seq IN (SELECT seq FROM ready r WHERE r.lane = a.lane ORDER BY r.rank, r.seq LIMIT 100)"
+    " LEFT JOIN life l ON l.seq = j.seq GROUP BY 1";
 constexpr const char* kPlaces = "SELECT scope, name, available + running FROM gate";
 constexpr const char* kLimited =
     "SELECT 0, a.queue, count(*) FROM parked p JOIN job j ON j.seq = p.seq JOIN lane a ON a.lane = j.lane"
@@ -241,10 +241,7 @@ std::vector<QueueCounts> Reader::counts() {
   }
   {
     Rows rows = db_.query(kFirstInLine);
-    while (rows.next()) {
-      auto& oldest = queues[rows.text(0)].oldest_ready;
-      oldest = std::min(oldest.value_or(Time::max()), rows.time(1));
-    }
+    while (rows.next()) queues[rows.text(0)].oldest_ready = rows.time(1);
   }
   std::vector<QueueCounts> list;
   for (auto& [name, queue] : queues) list.emplace_back(std::move(queue)).queue = name;

@@ -14,7 +14,7 @@ namespace {
   "SELECT j.seq, j.parent, j.lane, j.priority, j.optional, j.unique_key IS NOT NULL, j.deadline_asked," \
   " coalesce(l.deadline, j.deadline), coalesce(l.ready, j.created + j.delay), r.attempt, r.claimed,"    \
   " j.most_attempts, coalesce(l.rescues, 0), coalesce(l.stop, 0), coalesce(l.has_children, 0), j.id, "  \
-  "r.token "
+  "r.token, coalesce(j.arrived, j.created + j.delay) "
 constexpr const char* kHeld =  // primary keys and job.id
     SPOOL_HELD
     "FROM job j JOIN running r ON r.seq = j.seq LEFT JOIN life l ON l.seq = j.seq"
@@ -85,6 +85,7 @@ Settler::Held Settler::read(const Rows& row) {
   node.stop = static_cast<Stop>(row.i32(13));
   node.has_children = row.i32(14) != 0;
   held.token = row.token(16);
+  node.arrived = row.time(17);
   return held;
 }
 

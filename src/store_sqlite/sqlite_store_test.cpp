@@ -97,7 +97,7 @@ class SqliteStoreTest : public testing::Test {
 TEST_F(SqliteStoreTest, ANewFileIsMadeInWalMode) {
   open_or_throw(path());
   EXPECT_EQ(ask_sql(path(), "PRAGMA journal_mode"), "wal");
-  EXPECT_EQ(ask_sql(path(), "PRAGMA user_version"), "4");
+  EXPECT_EQ(ask_sql(path(), "PRAGMA user_version"), "5");
 }
 
 TEST_F(SqliteStoreTest, ADatabaseOfANewerSchemaIsRefusedNamingBothVersions) {
@@ -106,8 +106,21 @@ TEST_F(SqliteStoreTest, ADatabaseOfANewerSchemaIsRefusedNamingBothVersions) {
   const Error error = open_error(path());
   EXPECT_EQ(error.code, Code::kUnsupported);
   EXPECT_NE(error.message.find("version 7"), std::string::npos) << error.message;
-  EXPECT_NE(error.message.find("up to 4"), std::string::npos) << error.message;
+  EXPECT_NE(error.message.find("up to 5"), std::string::npos) << error.message;
   EXPECT_NE(error.message.find(path().string()), std::string::npos) << error.message;
+}
+
+TEST_F(SqliteStoreTest, WhatIsInLineInAnOlderFileIsFoundThere) {
+  NewJob job;
+  job.kind = "old";
+  const Uuid id = insert(*open_or_throw(path()), job);
+  run_sql(path(),
+          "ALTER TABLE job DROP COLUMN arrived; PRAGMA user_version = 4;"
+          "INSERT INTO life (seq, ready) SELECT seq, created + 5000000 FROM job; UPDATE ready SET rank = "
+          "rank + 5000000");
+  const auto store = open_or_throw(path());
+  ASSERT_TRUE(store->cancel(id));
+  EXPECT_EQ(ask_sql(path(), "SELECT count(*) FROM ready"), "0");
 }
 
 TEST_F(SqliteStoreTest, ADatabaseOfAnotherProgramIsLeftAlone) {

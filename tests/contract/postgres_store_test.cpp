@@ -38,6 +38,12 @@ TEST_F(PostgresLocks, NothingIsClaimedForASessionThatIsBeingEnded) {
   EXPECT_EQ(must(claim(session)).claimed.size(), 1u);
 }
 
+TEST_F(PostgresLocks, ARenewalOfAnIdleFleetIsQuiet) {
+  const Session session = open_session();
+  EXPECT_TRUE(must(store_->renew(session)).quiet);
+  EXPECT_TRUE(must(store_->renew(open_session())).quiet);
+}
+
 // A claim may begin behind what is known to be gone; what is found there later is the next claim's at the
 // head.
 TEST_F(PostgresLocks, WhatIsBehindAMarkIsLeftToAClaimAtTheHead) {

@@ -147,6 +147,17 @@ TEST_P(StoreContract, CountsTellSinceWhenTheFirstInLineIsReady) {
   EXPECT_EQ(counts_of(store(), "day").oldest_ready, std::nullopt);
 }
 
+TEST_P(StoreContract, WhatHasJustBecomeReadyAtTheHeadHidesNobodyWhoWaits) {
+  const Uuid film = insert(in_queue("day"));
+  const Claim plan = claim_one();
+  const Uuid waits = insert(in_queue("day"));
+  pass(minutes(1));
+  settle(plan, FanOut{{}, "assemble", false});
+  EXPECT_GT(get(film).ready, get(waits).ready);
+  EXPECT_EQ(counts_of(store(), "day").oldest_ready, get(waits).ready);
+  EXPECT_EQ(claim_one().job, film);
+}
+
 TEST_P(StoreContract, PruneKeepsSoManyOfEachQueueThatEndedLast) {
   std::vector<Uuid> day, night;
   for (int i = 0; i < 5; ++i) day.push_back(insert(in_queue("day")));

@@ -48,6 +48,66 @@ TEST_P(StoreContract, AWorkerThatIsAskedToDrainLearnsItAtItsNextRenewal) {
   EXPECT_EQ(settle(claimed, Succeeded{}), "ok") << "what it runs comes to its end";
 }
 
+TEST_P(StoreContract, ARenewalIsNotQuietWhileThereIsSomethingToLookFor) {
+  const Session mine = session(seconds(60));
+  const bool looks = must(store().renew(mine)).quiet;  // a store that does not look never says so
+  const auto quiet = [&] { return must(store().renew(mine)).quiet; };
+
+  insert(new_job("a"));
+  const Claim claimed = must(store().exchange(mine, {}, slots(1))).claimed.at(0);
+  EXPECT_EQ(quiet(), looks) << "what runs is its worker's";
+  const Settlement snoozed = settlement(claimed, Snooze{seconds(10)});
+  must(store().exchange(mine, std::span(&snoozed, 1), ClaimRequest{}));
+  EXPECT_EQ(quiet(), looks);
+  pass(seconds(11));
+  EXPECT_FALSE(quiet()) << "a job is due";
+  must(store().cancel(claimed.job));
+  EXPECT_EQ(quiet(), looks);
+
+  session(seconds(5));
+  EXPECT_EQ(quiet(), looks);
+  pass(seconds(6));
+  EXPECT_FALSE(quiet()) << "a lease is over";
+  must(store().rescue());
+  EXPECT_EQ(quiet(), looks);
+
+  NewJob late = new_job("late");
+  late.deadline = seconds(1);
+  const Uuid late_one = insert(late);
+  EXPECT_EQ(quiet(), looks);
+  pass(seconds(2));
+  EXPECT_FALSE(quiet()) << "a deadline has passed";
+  must(store().cancel(late_one));
+  EXPECT_EQ(quiet(), looks);
+
+  must(store().remove(late_one));
+  EXPECT_FALSE(quiet()) << "a removed job is to be purged";
+  must(store().rescue());
+  EXPECT_FALSE(quiet()) << "its objects are to be swept";
+  must(store().forget_purged(std::span(&late_one, 1)));
+  EXPECT_EQ(quiet(), looks);
+
+  Limit limit;
+  limit.name = "a";
+  limit.concurrency = 1;
+  must(store().set_limit(limit));
+  EXPECT_FALSE(quiet()) << "places of limits open by time";
+  must(store().remove_limit(limit.scope, limit.name));
+  must(store().rescue());
+  EXPECT_EQ(quiet(), looks);
+
+  Schedule schedule;
+  schedule.name = "nightly";
+  schedule.cron = "0 3 * * *";
+  schedule.zone = "UTC";
+  schedule.job = new_job("a");
+  schedule.next = must(store().now()) + seconds(50);
+  must(store().put_schedule(schedule));
+  EXPECT_EQ(quiet(), looks);
+  pass(seconds(25));
+  EXPECT_FALSE(quiet()) << "it ticks before the next renewal, or soon after it";
+}
+
 TEST_P(StoreContract, OnlyAWorkerThatIsThereCanBeAskedToDrain) {
   EXPECT_EQ(code_of(store().drain(Session{Uuid::v7()})), "not_found");
   const Session mine = session(seconds(30));

@@ -295,6 +295,48 @@ TEST_P(StoreContract, ChildrenOfAFanOutStandWhereTheirParentStands) {
   for (const Claim& below : claim_there()) EXPECT_EQ(get(below.job).owner, "ada");
 }
 
+TEST_P(StoreContract, ATreeKeepsItsPlaceInLineUntilItHasEnded) {
+  const auto order = [&](int free) {
+    std::vector<std::string> names;
+    for (const Claim& c : claim(free)) names.push_back(c.name);
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  insert(new_job("film", "first"));
+  const Claim plan = claim_one();
+  pass(seconds(1));
+  insert(new_job("film", "second"));
+  pass(seconds(1));
+  settle(plan, FanOut{{child("one"), child("two")}, "assemble", false});
+  const auto work = claim(2);
+  EXPECT_EQ(work.at(0).name + work.at(1).name, "onetwo") << "its parts before what came meanwhile";
+  settle(work[0], RetryLater{{Code::kInternal, "once more", 0}, seconds(5)});
+  pass(seconds(10));
+  const Claim again = claim_one();
+  EXPECT_EQ(again.name, "one") << "and again after a failure";
+  settle(again, Snooze{Duration(0)});
+  const Claim woken = claim_one();
+  EXPECT_EQ(woken.name, "one");
+  settle(woken, Succeeded{});
+  settle(work[1], Succeeded{});
+  EXPECT_EQ(order(1), Names{"first"}) << "and its last phase";
+  EXPECT_EQ(order(1), Names{"second"});
+}
+
+TEST_P(StoreContract, ATreeThatIsDueLaterHasItsPlaceByThen) {
+  NewJob later = new_job("film", "later");
+  later.delay = seconds(10);
+  const Uuid top = insert(later);
+  pass(seconds(5));
+  insert(new_job("film", "now"));
+  insert(child_of(top, "part"));
+  pass(seconds(10));
+  insert(new_job("film", "last"));
+  std::string names;
+  for (const Claim& c : claim()) names += c.name + " ";
+  EXPECT_EQ(names, "now part last ");
+}
+
 TEST_P(StoreContract, ATreesDeadlineEndsAllOfIt) {
   NewJob root = new_job("film");
   root.deadline = seconds(100);

@@ -13,7 +13,7 @@ bool badly(const ModelJob& job) {
 
 // In the order of claims.
 std::vector<ModelJob*> in_line(std::vector<ModelJob*> by_seq) {
-  const auto rank = [](const ModelJob* job) { return job->ready - job->asked.priority * kPriorityStep; };
+  const auto rank = [](const ModelJob* job) { return job->arrived - job->asked.priority * kPriorityStep; };
   std::stable_sort(by_seq.begin(), by_seq.end(), [&](auto* a, auto* b) { return rank(a) < rank(b); });
   return by_seq;
 }
@@ -188,13 +188,14 @@ std::string ReferenceStore::add(const NewJob& job, const std::optional<Uuid>& pa
   made.id = job.id;
   made.parent = parent;
   made.ready = now + job.delay.count();
-  made.due = made.ready;
+  made.due = made.arrived = made.ready;
   ModelJob* above = nullptr;
   if (parent) {
     above = find(*parent);
     if (above == nullptr) return "not_found";
     if (ended(above->state) || above->state == State::kRunning || above->stopping) return "conflict";
     made.deadline = above->deadline;
+    made.arrived = above->arrived;
   }
   if (job.deadline) made.deadline = std::min(made.deadline.value_or(INT64_MAX), now + job.deadline->count());
   bool hopeless = false;

@@ -36,7 +36,7 @@ struct ModelJob {
   int rescues = 0;
   double progress = 0;
   std::optional<Json> checkpoint;
-  std::int64_t ready = 0, due = 0;
+  std::int64_t ready = 0, due = 0, arrived = 0;
   std::optional<std::int64_t> deadline;
   std::int64_t ended_at = 0;
   Token token;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <functional>
@@ -26,8 +27,11 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
   // Asked when an exchange is done; with an error that it returns nobody hears of that.
   std::function<std::optional<Error>(std::span<const Settlement>, const Exchange&)> answer_fault;
 
+  std::atomic<bool> quiet = false;  // what renewals say
+
   struct Calls {
     int exchanges = 0, reports = 0, sessions = 0, closed = 0, handed_over = 0;
+    int renewals = 0, rescues = 0, schedules = 0;
     int drains = 0;  // renewals that told the worker to drain
   };
   Calls calls() {
@@ -52,9 +56,11 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
   }
 
   // Waits until so many renewals told the worker to drain; false when they had not in 30 s.
-  bool await_drains(int count) {
+  bool await_drains(int count) { return await(&Calls::drains, count); }
+  // So many of these calls.
+  bool await(int Calls::*calls, int count) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(30), [&] { return calls_.drains >= count; });
+    return changed_.wait_for(lock, std::chrono::seconds(30), [&] { return calls_.*calls >= count; });
   }
 
   Result<Session> open_session(const WorkerInfo& worker) override {
@@ -78,8 +84,16 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
   Result<Renewed> renew(Session session) override {
     SPOOL_TRY(failing("renew"));
     SPOOL_ASSIGN(Renewed renewed, ForwardingStore::renew(session));
-    if (renewed.drain) note([&] { ++calls_.drains; });
+    renewed.quiet = quiet;
+    note([&] {
+      ++calls_.renewals;
+      calls_.drains += renewed.drain;
+    });
     return renewed;
+  }
+  Result<std::vector<Schedule>> schedules() override {
+    note([&] { ++calls_.schedules; });
+    return ForwardingStore::schedules();
   }
   Result<Exchange> exchange(Session session, std::span<const Settlement> settlements,
                             const ClaimRequest& want) override {
@@ -148,7 +162,7 @@ class FaultyStore final : private SqliteBackend, public ForwardingStore {
   Result<int> rescue(int most) override {
     SPOOL_TRY(failing("rescue"));
     SPOOL_ASSIGN(const int changed, ForwardingStore::rescue(most));
-    note([] {});
+    note([&] { ++calls_.rescues; });
     return changed;
   }
 

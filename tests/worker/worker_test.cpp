@@ -489,5 +489,33 @@ TEST(Worker, AHandlerThatBlocksDoesNotHoldUpTheOthers) {
   ASSERT_TRUE(store.await_ended(110));
 }
 
+TEST(Worker, AQuietFleetIsNotLookedAfterBeforeARenewalSaysSo) {
+  using Calls = FaultyStore::Calls;
+  FaultyStore store;
+  store.quiet = true;
+  std::counting_semaphore<> sweeps{0};
+  WorkerOptions options = quick();
+  options.lease = 300ms;
+  options.poll = 1ms;
+  options.sweep = [&](Store&, const std::function<bool()>&) -> Result<void> {
+    sweeps.release();
+    return {};
+  };
+  Kinds kinds;
+  RunningWorker worker(store, kinds, options);
+  ASSERT_TRUE(store.await(&Calls::renewals, 3));  // what was due when the first one said so has been done
+  const Calls before = store.calls();
+  ASSERT_TRUE(store.await(&Calls::renewals, before.renewals + 3));
+  EXPECT_EQ(store.calls().rescues, before.rescues);
+  EXPECT_EQ(store.calls().schedules, before.schedules);
+
+  while (sweeps.try_acquire()) {
+  }
+  store.quiet = false;
+  EXPECT_TRUE(store.await(&Calls::rescues, before.rescues + 1)) << "at once, and now and then";
+  EXPECT_TRUE(store.await(&Calls::schedules, before.schedules + 1));
+  EXPECT_TRUE(sweeps.try_acquire_for(30s));
+}
+
 }  // namespace
 }  // namespace spool::test

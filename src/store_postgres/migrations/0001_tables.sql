@@ -41,6 +41,7 @@ CREATE TABLE spool.job (
   held           boolean NOT NULL,      -- as asked for
   delay          bigint NOT NULL,
   created        bigint NOT NULL,
+  arrived        bigint,                -- when the job at its root was due; null: created + delay
   unchecked      boolean NOT NULL DEFAULT false  -- its kind and args are checked by the first worker that sees it
 );
 CREATE INDEX job_of_parent ON spool.job (parent) WHERE parent IS NOT NULL;
@@ -67,7 +68,7 @@ CREATE TABLE spool.life (
 ) WITH (fillfactor = 70);
 CREATE TABLE spool.checkpoint (seq bigint PRIMARY KEY, value text NOT NULL) WITH (fillfactor = 70);
 
--- Available jobs; the key is the order of claims: rank = ready time - priority x 5 minutes.
+-- Available jobs; the key is the order of claims: rank = arrived - priority x 5 minutes.
 -- plain: nobody is told of its end, and nothing but its outcome is left by it (no family, key, deadline, life).
 CREATE TABLE spool.ready (
   lane  integer NOT NULL,

@@ -7,7 +7,7 @@
 
 CREATE TYPE spool.node AS (
   seq bigint, id uuid, parent bigint, root bigint, lane integer, priority integer, optional boolean, has_key boolean,
-  deadline_asked bigint, deadline bigint, state integer, open bigint, due bigint, ready bigint, attempts integer,
+  deadline_asked bigint, deadline bigint, state integer, open bigint, due bigint, ready bigint, arrived bigint, attempts integer,
   has_children boolean, fail_fast boolean, stop integer);
 CREATE TYPE spool.ended AS (seq bigint, parent bigint, state integer, optional boolean);
 
@@ -15,8 +15,8 @@ CREATE TYPE spool.ended AS (seq bigint, parent bigint, state integer, optional b
 CREATE FUNCTION spool.clock(shift bigint) RETURNS bigint LANGUAGE sql VOLATILE AS
 $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + shift $$;
 
-CREATE FUNCTION spool.rank_of(priority integer, ready bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS
-$$ SELECT ready - priority * 300000000::bigint $$;
+CREATE FUNCTION spool.rank_of(priority integer, arrived bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+$$ SELECT arrived - priority * 300000000::bigint $$;
 
 -- Numbers of the log ascend with the transactions that wrote them: what is below the oldest one that still runs is
 -- whole, and a reader that stops there never misses a late commit. 2^20 rows of a transaction are in order.
@@ -111,7 +111,7 @@ BEGIN
   SELECT j.seq, j.id, j.parent, coalesce(j.root, j.seq), j.lane, a.priority, j.optional, j.unique_key IS NOT NULL,
     j.deadline_asked, coalesce(l.deadline, j.deadline),
     CASE WHEN r.seq IS NOT NULL THEN 4 WHEN p.seq IS NOT NULL THEN p.state WHEN o.n IS NOT NULL THEN o.state ELSE 3 END,
-    p.open, p.due, coalesce(l.ready, j.created + j.delay), coalesce(r.attempt, l.attempts, 0),
+    p.open, p.due, coalesce(l.ready, j.created + j.delay), coalesce(j.arrived, j.created + j.delay), coalesce(r.attempt, l.attempts, 0),
     coalesce(l.has_children, false), coalesce(l.fail_fast, false), coalesce(l.stop, 0)::integer
   INTO node FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq
     LEFT JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.parked p ON p.seq = j.seq
@@ -130,7 +130,7 @@ BEGIN
     IF n.seq IS NULL THEN PERFORM spool.refuse('SP006', 'database: job ' || of || ' is missing'); END IF;
     IF n.state >= 5 THEN RETURN n; END IF;
     IF n.state = 3 THEN
-      PERFORM 1 FROM spool.ready r WHERE r.lane = n.lane AND r.rank = spool.rank_of(n.priority, n.ready)
+      PERFORM 1 FROM spool.ready r WHERE r.lane = n.lane AND r.rank = spool.rank_of(n.priority, n.arrived)
         AND r.seq = of FOR UPDATE;
     ELSIF n.state = 4 THEN
       PERFORM 1 FROM spool.running r WHERE r.seq = of FOR UPDATE;
@@ -218,7 +218,7 @@ END $$;
 CREATE FUNCTION spool.make_ready(n spool.node, ready bigint, remember boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_line integer := spool.line_of(n.seq);
-  v_rank bigint := spool.rank_of(n.priority, make_ready.ready);
+  v_rank bigint := spool.rank_of(n.priority, n.arrived);
 BEGIN
   IF remember THEN
     INSERT INTO spool.life (seq, ready) VALUES (n.seq, make_ready.ready)
@@ -239,7 +239,7 @@ $$ BEGIN INSERT INTO spool.parked (seq, state, open, due) VALUES (of, state, ope
 CREATE FUNCTION spool.take_out(n spool.node) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF n.state = 3 THEN
-    DELETE FROM spool.ready r WHERE r.lane = n.lane AND r.rank = spool.rank_of(n.priority, n.ready) AND r.seq = n.seq;
+    DELETE FROM spool.ready r WHERE r.lane = n.lane AND r.rank = spool.rank_of(n.priority, n.arrived) AND r.seq = n.seq;
   ELSIF n.state = 4 THEN
     DELETE FROM spool.running r WHERE r.seq = n.seq;
   ELSIF n.state < 3 THEN
@@ -369,7 +369,7 @@ DECLARE
 BEGIN
   IF n.state = 3 THEN
     UPDATE spool.ready r SET plain = false
-      WHERE r.lane = n.lane AND r.rank = spool.rank_of(n.priority, n.ready) AND r.seq = of AND r.plain;
+      WHERE r.lane = n.lane AND r.rank = spool.rank_of(n.priority, n.arrived) AND r.seq = of AND r.plain;
   ELSIF n.state = 4 THEN
     UPDATE spool.running r SET plain = false WHERE r.seq = of AND r.plain;
   END IF;

@@ -74,7 +74,7 @@ BEGIN
       = ARRAY(SELECT (n ->> 'job') || ' ' || (n ->> 'ignore_failure') FROM jsonb_array_elements(j.needs) n ORDER BY 1);
 END $$;
 
--- One job. `under`: the parent by whose fan-out it comes; its place is that parent's.
+-- One job. `under`: the parent by whose fan-out it comes; its owner, lane and limits are that parent's.
 CREATE FUNCTION spool.insert_one(j spool.new_job, under bigint, now bigint, OUT added spool.inserted, OUT ends spool.ended[])
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -179,11 +179,11 @@ BEGIN
     v_deadline := parent_node.deadline;
     IF j.deadline IS NOT NULL THEN v_deadline := least(v_deadline, now + j.deadline); END IF;
     INSERT INTO spool.job (seq, id, parent, root, kind, name, owner, lane, args, labels, most_attempts, timeout, deadline,
-                           deadline_asked, unique_key, limit_key, weight, optional, held, delay, created,
+                           deadline_asked, unique_key, limit_key, weight, optional, held, delay, created, arrived,
                            unchecked)
       VALUES (v_seq, v_id, v_parent, parent_node.root, j.kind, j.name, v_owner, v_lane, j.args, j.labels,
               j.most_attempts, j.timeout, v_deadline, j.deadline, j.unique_key, v_limit_key, j.weight, j.optional, j.held,
-              j.delay, now, coalesce(j.unchecked, false))
+              j.delay, now, parent_node.arrived, coalesce(j.unchecked, false))
       ON CONFLICT (id) DO NOTHING;
     EXIT WHEN found;
     DELETE FROM spool.unique_key k WHERE k.seq = v_seq;  -- another transaction took the id meanwhile

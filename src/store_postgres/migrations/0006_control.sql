@@ -419,6 +419,16 @@ BEGIN
     WHERE l.line = ANY (idle) AND NOT EXISTS (SELECT 1 FROM spool.parked p WHERE p.line = l.line);
 END $$;
 
+-- Mostly so: one question for a fleet of idle workers.
+CREATE FUNCTION spool.nothing_to_rescue(now bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN NOT (EXISTS (SELECT 1 FROM spool.session s WHERE s.expires <= now)
+    OR EXISTS (SELECT 1 FROM spool.parked p WHERE p.state = 2 AND p.due <= now)
+    OR EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now)
+    OR EXISTS (SELECT 1 FROM spool.hidden) OR EXISTS (SELECT 1 FROM spool.limit_rule)
+    OR EXISTS (SELECT 1 FROM spool.limit_clock) OR EXISTS (SELECT 1 FROM spool.limit_line));
+END $$;
+
 -- Makes jobs of dead sessions available again, moves due jobs, ends what is late, purges. How many jobs it changed.
 CREATE FUNCTION spool.rescue(shift bigint, most integer, OUT changed integer, OUT woken integer[]) LANGUAGE plpgsql
 SET lock_timeout = '2s' AS $$
@@ -429,14 +439,7 @@ DECLARE
 BEGIN
   changed := 0;
   woken := '{}';
-  -- Mostly there is nothing to do: one question for a fleet of idle workers.
-  IF NOT (EXISTS (SELECT 1 FROM spool.session s WHERE s.expires <= now)
-          OR EXISTS (SELECT 1 FROM spool.parked p WHERE p.state = 2 AND p.due <= now)
-          OR EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now)
-          OR EXISTS (SELECT 1 FROM spool.hidden) OR EXISTS (SELECT 1 FROM spool.limit_rule)
-          OR EXISTS (SELECT 1 FROM spool.limit_clock) OR EXISTS (SELECT 1 FROM spool.limit_line)) THEN
-    RETURN;
-  END IF;
+  IF spool.nothing_to_rescue(now) THEN RETURN; END IF;
   FOR dead IN SELECT s.session FROM spool.session s WHERE s.expires <= now ORDER BY s.session FOR UPDATE SKIP LOCKED LOOP
     EXIT WHEN changed >= most;
     taken := spool.take_from(dead.session, true, false, most - changed, now);

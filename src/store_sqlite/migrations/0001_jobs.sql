@@ -59,7 +59,7 @@ CREATE TABLE life (
 ) STRICT;
 CREATE TABLE checkpoint (seq INTEGER PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
--- Available jobs; the key is the order of claims: rank = ready time - priority x 5 minutes.
+-- Available jobs; the key is the order of claims: rank = arrived - priority x 5 minutes (0005).
 CREATE TABLE ready (
   lane INTEGER NOT NULL,
   rank INTEGER NOT NULL,
