@@ -44,6 +44,7 @@ struct ClaimRequest {
   int most_jobs = 1 << 30;
   std::vector<std::string> queues;  // empty: all
   std::vector<std::string> tags;    // a job's tags must be among them
+  bool poll = false;                // it is only time to ask again: most likely nothing is there
 };
 
 struct Exchange {

@@ -163,7 +163,9 @@ Result<void> Worker::State::loop(const std::function<bool()>& until) {
       const std::lock_guard lock(wake_mutex);
       if (ended.empty()) break;
     }
-    if (*did == Turn::kIdle || *did == Turn::kWaiting) sleep(options.poll, *did);
+    polls = false;
+    if (*did == Turn::kIdle || *did == Turn::kWaiting)
+      polls = !sleep(options.poll, *did) && *did == Turn::kIdle;
   }
   return finish(true);
 }
@@ -264,8 +266,8 @@ Result<bool> Worker::State::open_session() {
 }
 
 // Until something has ended or an exchange is back, somebody wants something, or, when idle, the store has a
-// hint.
-void Worker::State::sleep(Duration most, Turn why) {
+// hint. false: none of that, it is only time.
+bool Worker::State::sleep(Duration most, Turn why) {
   const bool idle = why == Turn::kIdle;
   std::unique_lock lock(wake_mutex);
   enough_ended =
@@ -274,7 +276,7 @@ void Worker::State::sleep(Duration most, Turn why) {
     return ended.size() >= enough_ended || answered > 0 || (idle && hint) || lease_lost ||
            (stop && !finishing);
   };
-  if (something()) return;
+  if (something()) return true;
   if (idle) {
     armed = true;
     wake_listener.notify_one();
@@ -283,8 +285,9 @@ void Worker::State::sleep(Duration most, Turn why) {
     most =
         std::clamp<Duration>(std::chrono::ceil<Duration>(held_until - BootClock::now()), Duration(0), most);
   loop_waits = true;
-  wake_loop.wait_for(lock, most, [&] { return !loop_waits || something(); });
+  const bool woken = wake_loop.wait_for(lock, most, [&] { return !loop_waits || something(); });
   loop_waits = false;
+  return woken;
 }
 
 // Endings do not cut it short: there is no store to take them to.
@@ -320,6 +323,7 @@ Result<Worker::State::Turn> Worker::State::turn(bool claim) {
     want.all_slots = options.slots;
     want.queues = options.queues;
     want.tags = options.tags;
+    want.poll = std::exchange(polls, false);
     if (want.slots == 0 && batch.settlements.empty()) break;
     send(std::move(batch), std::move(want));
   }

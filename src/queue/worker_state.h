@@ -134,6 +134,7 @@ struct Worker::State {
   std::set<std::string> unknown_kinds;  // told about
   StoreTrouble trouble{waiting};
   std::optional<Session> heir;  // that has been opened for hand_over()
+  bool polls = false;           // nobody has said that there is something to claim
   bool in_doubt = false;        // an exchange: nothing more is sent before hand_over() tells what it did
 
   enum class Turn { kBusy, kWaiting, kIdle, kTrouble };  // kWaiting: for an exchange, or an ending
@@ -161,7 +162,7 @@ struct Worker::State {
   // nullptr: jobs of this kind do not run here.
   [[nodiscard]] Executor* executor_of(const Kind* kind, const std::string& phase) const;
   void give_back(const Claim& claim, Ending ending);
-  void sleep(Duration most, Turn why);
+  bool sleep(Duration most, Turn why);
   void pause(Duration duration);
   Result<void> finish(bool call_follow_ups);
   Result<Turn> passing(const Error& error);

@@ -23,6 +23,7 @@ constexpr const char* kSessionGone = "the session's lease is gone";
 constexpr const char* kOpenSession = "SELECT spool.open_session($1, $2, $3, $4, $5, $6, $7, $8)";
 constexpr const char* kCloseSession = "SELECT spool.close_session($1, $2)";
 constexpr const char* kHandOver = "SELECT spool.hand_over($1, $2, $3, $4)";
+constexpr const char* kPoll = "SELECT anything, next_due FROM spool.poll($1, $2)";
 constexpr const char* kRenew = "SELECT * FROM spool.renew($1, $2)";
 constexpr const char* kDrain = "UPDATE spool.session SET draining = true WHERE id = $1 RETURNING 1";
 constexpr const char* kReport = "SELECT * FROM spool.report($1, $2, $3, $4, $5, $6)";
@@ -168,6 +169,14 @@ class PostgresStore final : public Store {
                             const ClaimRequest& want) override {
     Exchanged exchanged;
     SPOOL_TRY(change([&](Connection& db) {
+      if (want.poll && settlements.empty()) {
+        Rows row = db.query(kPoll, shift(), session.id);
+        exchanged = {};
+        if (row.next() && !row.boolean(0)) {
+          exchanged.next_due = row.maybe_duration(1);
+          return exchanged.woken;
+        }
+      }
       exchanged = exchanges_.run(db, shift(), session, settlements, want);
       return exchanged.woken;
     }));

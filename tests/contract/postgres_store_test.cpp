@@ -44,6 +44,19 @@ TEST_F(PostgresLocks, ARenewalOfAnIdleFleetIsQuiet) {
   EXPECT_TRUE(must(store_->renew(open_session())).quiet);
 }
 
+TEST_F(PostgresLocks, APollThatFindsNothingIsNoExchange) {
+  const Session session = open_session();
+  ClaimRequest want;
+  want.slots = want.all_slots = 1;
+  want.poll = true;
+  db_.run("ALTER FUNCTION spool.exchange RENAME TO not_asked");
+  EXPECT_TRUE(must(store_->exchange(session, {}, want)).claimed.empty());
+  db_.run("ALTER FUNCTION spool.not_asked RENAME TO exchange");
+  const NewJob job = new_job("a");
+  must(must(store_->insert(std::span(&job, 1))).at(0));
+  EXPECT_EQ(must(store_->exchange(session, {}, want)).claimed.size(), 1u);
+}
+
 // A claim may begin behind what is known to be gone; what is found there later is the next claim's at the
 // head.
 TEST_F(PostgresLocks, WhatIsBehindAMarkIsLeftToAClaimAtTheHead) {

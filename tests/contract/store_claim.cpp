@@ -127,6 +127,37 @@ TEST_P(StoreContract, AWorkerMustHaveAllTagsOfAJob) {
   EXPECT_EQ(must(store().exchange(worker(), {}, want)).claimed.size(), 1u);
 }
 
+TEST_P(StoreContract, APollFindsWhatAnyClaimFinds) {
+  const auto poll = [&] {
+    ClaimRequest want = slots(1);
+    want.poll = true;
+    std::string names;
+    for (const Claim& c : must(store().exchange(worker(), {}, want)).claimed) names += c.name;
+    return names;
+  };
+  EXPECT_EQ(poll(), "");
+  insert(new_job("a", "there"));
+  EXPECT_EQ(poll(), "there");
+  EXPECT_EQ(poll(), "");
+  NewJob later = new_job("a", "later");
+  later.delay = minutes(1);
+  insert(later);
+  EXPECT_EQ(poll(), "");
+  pass(minutes(1));
+  EXPECT_EQ(poll(), "later");
+  NewJob late = new_job("a", "late");
+  late.deadline = minutes(1);
+  late.tags = {"nowhere"};
+  const Uuid id = insert(late);
+  pass(minutes(2));
+  EXPECT_EQ(poll(), "");
+  EXPECT_EQ(state(id), State::kFailed);
+  must(store().close_session(worker()));
+  ClaimRequest want = slots(1);
+  want.poll = true;
+  EXPECT_EQ(code_of(store().exchange(worker(), {}, want)), "lease_lost");
+}
+
 TEST_P(StoreContract, AWideJobAtTheHeadReservesSlots) {
   insert(new_job("small"));
   NewJob wide = new_job("wide");

@@ -522,3 +522,15 @@ BEGIN
   RETURN NEXT (3, least(next_due, next_opening) - now, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, array_to_string(spool.woken(), ','), claim_time, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
 END $$;
+
+-- Whether a claim might find or do anything, for a worker that asks now and then; and the microseconds until the next job is due.
+-- A long line, or one that was long a moment ago, is not looked through for what is alive in it.
+CREATE FUNCTION spool.poll(shift bigint, of uuid, OUT anything boolean, OUT next_due bigint) LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := spool.clock(shift);
+BEGIN
+  SELECT min(p.due) - now INTO next_due FROM spool.parked p WHERE p.state = 2;
+  anything := next_due <= 0 IS TRUE OR pg_relation_size('spool.ready') > 1000000 OR EXISTS (SELECT 1 FROM spool.ready)
+    OR EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now) OR EXISTS (SELECT 1 FROM spool.limit_rule)
+    OR NOT EXISTS (SELECT 1 FROM spool.session s WHERE s.id = of AND s.expires > now);
+END $$;
