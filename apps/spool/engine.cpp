@@ -18,7 +18,7 @@
 namespace spool {
 namespace {
 
-constexpr auto kSweepAgain = std::chrono::hours(1);  // what ended long ago, and uploads
+constexpr auto kSweepAgain = std::chrono::hours(1);  // what ended long ago, and uploads that nobody needs
 constexpr auto kAbandoned = std::chrono::hours(24);  // an upload that began so long ago has nobody any more
 
 WorkerOptions with_objects(WorkerOptions options, std::vector<PruneRules> retention, ObjectStore& objects) {
@@ -30,6 +30,7 @@ WorkerOptions with_objects(WorkerOptions options, std::vector<PruneRules> retent
     SPOOL_TRY(steps::sweep_purged(store, objects, stop));
     if (!due) return {};
     SPOOL_TRY(objects.sweep_uploads(kAbandoned));
+    SPOOL_TRY(steps::sweep_late_uploads(store, objects, stop));
     next = BootClock::now() + kSweepAgain;
     return {};
   };

@@ -12,8 +12,18 @@ constexpr std::string_view kOurs = ".spool/";
 
 }  // namespace
 
+std::string all_attempts() {
+  return fmt::format("{}attempts", kOurs);
+}
 std::string attempts_prefix(const Uuid& job) {
-  return fmt::format("{}attempts/{}", kOurs, job.text());
+  return fmt::format("{}/{}", all_attempts(), job.text());
+}
+std::optional<Uuid> job_of_attempt(std::string_view key) {
+  const std::string all = all_attempts() + "/";
+  if (!key.starts_with(all)) return std::nullopt;
+  key.remove_prefix(all.size());
+  const auto id = Uuid::parse(key.substr(0, key.find('/')));
+  return id ? std::optional(*id) : std::nullopt;
 }
 std::string attempt_prefix(const Uuid& job, const Token& token) {
   return fmt::format("{}/{}", attempts_prefix(job), token.text());

@@ -22,6 +22,9 @@ namespace spool::steps {
 [[nodiscard]] std::string attempt_prefix(const Uuid& job, const Token& token);
 // ".spool/attempts/JOB": of all its attempts; for sweeping.
 [[nodiscard]] std::string attempts_prefix(const Uuid& job);
+// ".spool/attempts", and whose is what is below it; nullopt: nobody's.
+[[nodiscard]] std::string all_attempts();
+[[nodiscard]] std::optional<Uuid> job_of_attempt(std::string_view key);
 
 struct InputRules {
   std::map<std::string, std::filesystem::path, std::less<>> named;  // "source:0" -> a file

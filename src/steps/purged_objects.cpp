@@ -52,4 +52,21 @@ Result<void> sweep_purged(Store& store, ObjectStore& objects, const std::functio
   return {};
 }
 
+Result<void> sweep_late_uploads(Store& store, ObjectStore& objects, const std::function<bool()>& stop) {
+  // Listed before the jobs are looked at: what has succeeded by then is never opened again.
+  SPOOL_ASSIGN(const auto left, objects.list(all_attempts()));
+  std::set<Uuid> jobs;
+  for (const ObjectInfo& object : left)
+    if (const auto id = job_of_attempt(object.key)) jobs.insert(*id);
+  for (const Uuid& id : jobs) {
+    if (stop()) break;
+    auto job = store.get(id);
+    if (job && job->root != id) job = store.get(job->root);
+    if (!job && job.error().code == Code::kNotFound) continue;  // of another store, or removed meanwhile
+    SPOOL_TRY(job);
+    if (job->state == State::kSucceeded) SPOOL_TRY(objects.remove_all(attempts_prefix(id)));
+  }
+  return {};
+}
+
 }  // namespace spool::steps

@@ -1,4 +1,4 @@
-// What is left of purged jobs in the object store: see Store::purged.
+// What jobs leave in the object store: purged ones (Store::purged), and those whose worker was killed.
 #pragma once
 
 #include <functional>
@@ -20,5 +20,10 @@ namespace spool::steps {
 // what is left the store still knows.
 [[nodiscard]] Result<void> sweep_purged(Store& store, ObjectStore& objects,
                                         const std::function<bool()>& stop);
+
+// Removes what attempts of trees that have succeeded have left: an upload whose worker was killed, or cut
+// off, may arrive when all else is over. Ends when `stop` says so. Errors: the stores'.
+[[nodiscard]] Result<void> sweep_late_uploads(Store& store, ObjectStore& objects,
+                                              const std::function<bool()>& stop);
 
 }  // namespace spool::steps

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "base/temporary_folder.h"
 #include "objects/folder_store.h"
 #include "support/forwarding_store.h"
@@ -145,6 +147,56 @@ TEST_F(Sweeping, WithoutLocksWhatAnotherOneHasSweptIsLeftAlone) {
   };
   ASSERT_TRUE(sweep());
   EXPECT_TRUE(store.jobs.empty());
+}
+
+// A store of which only the jobs' states count.
+class Jobs : public test::ForwardingStore {
+ public:
+  Jobs() : ForwardingStore(nullptr) {}
+  Result<Job> get(Uuid id) override {
+    if (away) return fail(Code::kUnavailable, "away");
+    const auto found = jobs.find(id);
+    if (found == jobs.end()) return fail(Code::kNotFound, "no such job");
+    return found->second;
+  }
+  Uuid add(State state, std::optional<Uuid> root = {}) {
+    Job job;
+    job.id = Uuid::v7();
+    job.root = root.value_or(job.id);
+    job.state = state;
+    return jobs[job.id] = job, job.id;
+  }
+  std::map<Uuid, Job> jobs;
+  bool away = false;
+};
+
+TEST_F(PurgedObjects, WhatArrivedLateGoesWhenItsTreeHasSucceeded) {
+  Jobs store;
+  const Uuid film = store.add(State::kSucceeded), failed = store.add(State::kFailed),
+             runs = store.add(State::kRunning);
+  const Uuid late = store.add(State::kCancelled, film), kept = store.add(State::kSucceeded, failed),
+             chunk = store.add(State::kSucceeded, runs);
+  std::vector<std::string> stay;
+  for (const Uuid& id : {film, late, failed, kept, runs, chunk, Uuid::v7()}) {
+    const std::string key = ".spool/attempts/" + id.text() + "/token/a";
+    put(key);
+    if (id != film && id != late) stay.push_back(key);
+  }
+  stay.emplace_back(".spool/attempts/nobody/a");
+  put(stay.back());
+  put("chosen/a");
+  stay.emplace_back("chosen/a");
+  ASSERT_TRUE(sweep_late_uploads(store, *objects, [] { return true; }));
+  EXPECT_EQ(left().size(), stay.size() + 2) << "told to stop";
+  ASSERT_TRUE(sweep_late_uploads(store, *objects, [] { return false; }));
+  auto keys = left();
+  std::sort(keys.begin(), keys.end());
+  std::sort(stay.begin(), stay.end());
+  EXPECT_EQ(keys, stay);
+  store.away = true;
+  const auto swept = sweep_late_uploads(store, *objects, [] { return false; });
+  ASSERT_FALSE(swept);
+  EXPECT_EQ(swept.error().code, Code::kUnavailable);
 }
 
 TEST_F(Sweeping, OneSweepsAtATime) {
