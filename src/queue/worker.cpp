@@ -47,8 +47,9 @@ void Worker::use(Placement placement, Executor& executor) {
 }
 
 AttemptEvents Worker::events() {
-  return {[state = state_](const Claim&, ProgressReport report) { state->add_report(std::move(report)); },
-          [state = state_](const Claim&, Settlement settlement) { state->add_ended(std::move(settlement)); }};
+  return {
+      [state = state_](const Claim&, ProgressReport report) { state->add_report(std::move(report)); },
+      [state = state_](const Claim&, Settlement settlement) { state->objects.put(std::move(settlement)); }};
 }
 
 bool Worker::may_claim(const Job& job) const {
@@ -113,7 +114,9 @@ Result<void> Worker::run(const std::function<bool()>& until) {
   std::thread keeper([&s] { s.keep(); });
   std::thread listener([&s] { s.listen(); });
   std::thread sweeper([&s] { s.sweep(); });
+  s.objects.start();
   auto result = s.loop(until);
+  s.objects.end(s.options.interrupt);
   {
     const std::scoped_lock lock(s.wake_mutex, s.lease_mutex);
     s.threads_end = true;
@@ -319,7 +322,7 @@ Result<Worker::State::Turn> Worker::State::turn(bool claim) {
     hold_back(reported->held);
     Batch batch = next_batch();
     ClaimRequest want;
-    want.slots = claim ? free_slots() : 0;
+    want.slots = claim && !objects.away() ? free_slots() : 0;
     want.all_slots = options.slots;
     want.queues = options.queues;
     want.tags = options.tags;

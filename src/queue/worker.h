@@ -3,7 +3,7 @@
 // run()'s thread is the loop: one call of Store::exchange(settled, free slots) a turn. Beside it are a keeper
 // (renews the lease, sends reports, rescues, inserts what schedules ask for), a watch that never touches the
 // store (timeouts, the own lease), a listener (waits for the store's hints), a sweeper (removes objects of
-// purged jobs) and, when a kind wants it, one for follow-ups. Media runs on none of them.
+// purged jobs), an ObjectWatch and, when a kind wants it, one for follow-ups. Media runs on none of them.
 // docs/worker_protocol.md tells the whole. Thread-safe: drain() and stop() may come from any thread.
 #pragma once
 
@@ -34,8 +34,12 @@ struct WorkerOptions {
   // Removes the objects of jobs that were purged (Store::purged), until `stop` says so. Called now and then,
   // from a thread of its own. Empty: this worker does not sweep.
   std::function<Result<void>(Store&, const std::function<bool()>& stop)> sweep;
-  // Called by stop(), when all that runs has been asked to stop: what it waits for beside the store shall
-  // fail now. May be empty.
+  // Whether the objects answer, and serve this worker at all: one cheap call of theirs. Asked, from a thread
+  // of its own, when an attempt has failed; while they do not, failures charge nothing and nothing is
+  // claimed. Empty: they are never away.
+  std::function<Result<void>()> ask_objects;
+  // Called by stop(), when all that runs has been asked to stop, and by the end of a run that is asking the
+  // objects: what is waited for beside the store shall fail now. May be empty.
   std::function<void()> interrupt;
 };
 

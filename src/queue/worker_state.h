@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "queue/follow_ups.h"
+#include "queue/object_watch.h"
 #include "queue/report_box.h"
 #include "queue/running_attempts.h"
 #include "queue/worker.h"
@@ -54,7 +55,10 @@ struct Worker::State {
         options(std::move(o)),
         running(options.grace),
         reports(options.report),
-        follow_ups(s) {}
+        follow_ups(s),
+        objects({options.ask_objects, [this](Settlement settlement) { add_ended(std::move(settlement)); },
+                 [this] { return running.tokens(); }, [this] { notify_loop(&State::hint); },
+                 std::min<Duration>(options.poll, std::chrono::seconds(1))}) {}
 
   // Shared by all threads -------------------------------------------------------------------------------
   Store& store;
@@ -64,6 +68,7 @@ struct Worker::State {
   RunningAttempts running;
   ReportBox reports;
   FollowUps follow_ups;
+  ObjectWatch objects;
   std::atomic<int> waiting = 0;                                           // StoreTroubles
   std::atomic<BootClock::time_point> away{BootClock::time_point::min()};  // when it last was, for the session
 
