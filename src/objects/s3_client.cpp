@@ -21,10 +21,11 @@ bool is_about_time(const S3Failure& failure, const S3Response& response, const S
          std::chrono::abs(*response.date() - ours) > kMostApart;
 }
 
-// Whether it was refused for temporary keys that are not good any more. An answer to HEAD has no body that
-// says so.
+// Whether it was refused for keys that are not good any more: temporary ones, or such as were replaced. An
+// answer to HEAD has no body that says so.
 bool is_about_keys(const S3Failure& failure, const S3Response& response, const S3Request& request) {
-  if (failure.code == "ExpiredToken" || failure.code == "InvalidToken") return true;
+  for (const char* code : {"ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+    if (failure.code == code) return true;
   return request.method == "HEAD" && (response.status == 400 || response.status == 403);
 }
 

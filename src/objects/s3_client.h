@@ -2,7 +2,8 @@
 //
 // What the service could not take (500, 503 SlowDown, 429 ...) and what broke on its way is tried again,
 // later and later, with jitter and a bounded number of times. What it refuses because this machine's clock is
-// off is signed anew with its own time, and with new keys where those it had have expired. Thread-safe.
+// off is signed anew with its own time, and with new keys where those it had are not good any more.
+// Thread-safe.
 #pragma once
 
 #include <chrono>

@@ -15,12 +15,12 @@ bool S3Keys::renew(const S3Credentials& refused) {
   if (!file_) return false;
   auto read = read_credentials(*file_);
   if (!read) {
-    spdlog::warn("the keys for S3 have expired, and there are no new ones: {}", read.error().message);
+    spdlog::warn("the keys for S3 are refused, and there are no new ones: {}", read.error().message);
     return false;
   }
   if (*read == now_) return false;
   now_ = *std::move(read);
-  spdlog::info("the keys for S3 had expired and were read again from {}", file_->path);
+  spdlog::info("the keys for S3 were refused and are read again from {}", file_->path);
   return true;
 }
 

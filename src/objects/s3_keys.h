@@ -1,5 +1,5 @@
-// S3Keys: what requests are signed with. The keys of the configuration, until a service says that they have
-// expired; then those that their file holds by now (docs/decisions/s3_settings.md). Thread-safe.
+// S3Keys: what requests are signed with. The keys of the configuration, until a service says that they are
+// not good any more; then those that their file holds by now (docs/decisions/s3_settings.md). Thread-safe.
 #pragma once
 
 #include <mutex>

@@ -50,6 +50,14 @@ TEST_F(S3KeysExpire, NewOnesAreReadAndTheRequestIsMadeAgain) {
   EXPECT_EQ(test::ask(url).body, "v");
 }
 
+TEST_F(S3KeysExpire, KeysThatWereReplacedAreReadAgainToo) {
+  const auto store = this->store();
+  write(good_);
+  const auto listed = store->list("none");  // Swift does not know the old ones
+  ASSERT_TRUE(listed) << listed.error().message;
+  EXPECT_EQ(count("^GET "), 2);
+}
+
 TEST_F(S3KeysExpire, AHeadDoesNotSayWhyItIsRefused) {
   const auto store = this->store();
   write(good_);
