@@ -88,11 +88,11 @@ BootClock::time_point RunningAttempts::stop_timed_out(BootClock::time_point now)
   return next;
 }
 
-void RunningAttempts::lose_all() {
+void RunningAttempts::lose_all(std::span<const Token> but) {
   const std::lock_guard lock(mutex_);
   accepting_ = false;
   for (auto& [job, attempt] : attempts_) {
-    if (attempt.lost) continue;
+    if (attempt.lost || std::ranges::find(but, attempt.claim->token) != but.end()) continue;
     attempt.lost = true;
     stop(attempt, StopReason::kLeaseLost);
   }

@@ -50,8 +50,8 @@ class RunningAttempts {
   void close();
   // Stops what is past its timeout; returns when the next one will be.
   BootClock::time_point stop_timed_out(BootClock::time_point now);
-  // The lease is gone: everything is stopped and lost, and nothing starts until accept().
-  void lose_all();
+  // The lease is gone: everything `but` those is stopped and lost, and nothing starts until accept().
+  void lose_all(std::span<const Token> but = {});
   void accept();
 
  private:

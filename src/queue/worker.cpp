@@ -382,16 +382,11 @@ Result<Worker::State::Turn> Worker::State::receive() {
     --answered;
   }
   if (!exchanged) {
-    const Fate fate = fate_of(exchanged.error());
-    if (fate == Fate::kLeaseLost) {
-      std::ranges::for_each(batch.attempts, &discard);
-    } else {
-      if (fate == Fate::kInDoubt) {
-        in_doubt = true;
-        for (RunningAttempt& attempt : batch.attempts) attempt.in_doubt = true;
-      }
-      put_back(std::move(batch));
+    if (fate_of(exchanged.error()) == Fate::kInDoubt) {
+      in_doubt = true;
+      for (RunningAttempt& attempt : batch.attempts) attempt.in_doubt = true;
     }
+    put_back(std::move(batch));
     return passing(exchanged.error());
   }
   const bool busy = !exchanged->claimed.empty() || !batch.settlements.empty();
@@ -406,7 +401,6 @@ Result<Worker::State::Turn> Worker::State::receive() {
 Result<Worker::State::Turn> Worker::State::passing(const Error& error) {
   const Fate fate = fate_of(error);
   if (fate == Fate::kLeaseLost) {
-    if (auto closed = store.close_session(session); !closed) spdlog::debug("{}", closed.error().message);
     lose_lease(error.message);
     return Turn::kTrouble;
   }

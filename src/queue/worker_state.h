@@ -113,6 +113,7 @@ struct Worker::State {
   void renew(StoreTrouble& trouble, BootClock::time_point& next);
   void drain_as_asked();
   void rescue(StoreTrouble& trouble, BootClock::time_point& next);
+  [[nodiscard]] Duration time_to_return() const;
   [[nodiscard]] Duration housekeeping() const;  // between rescues, and between sweeps
   Duration tick(Scheduler& scheduler, StoreTrouble& trouble);
   void send_reports(StoreTrouble& trouble);

@@ -58,7 +58,13 @@ void Worker::State::lose_lease(std::string_view why) {
     open = false;
   }
   spdlog::warn("the worker's lease is lost ({}): what runs is stopped and will be done again", why);
-  running.lose_all();
+  away = BootClock::now();  // the store, or we: the others may have lost theirs, too
+  std::vector<Token> over;  // what has ended counts until it is rescued
+  {
+    const std::lock_guard lock(wake_mutex);
+    for (const Settlement& settlement : ended) over.push_back(settlement.token);
+  }
+  running.lose_all(over);
   notify_loop(&State::lease_lost);
 }
 
@@ -67,7 +73,8 @@ void Worker::State::keep() {
   StoreTrouble renewing(waiting), reporting(waiting), rescuing(waiting), ticking(waiting);
   Scheduler scheduler(store);
   auto next_renewal = BootClock::now() + options.lease / 3;
-  auto next_rescue = BootClock::now();  // at once: a worker that was killed may have been us
+  // At once: a worker that was killed may have been us. In a fleet this may be the end of an outage.
+  auto next_rescue = BootClock::now() + (options.housekeeping ? time_to_return() : Duration(0));
   auto next_tick = BootClock::now();
   for (;;) {
     const auto due = std::min({next_renewal, next_rescue, next_tick, reports.due()});
@@ -90,9 +97,16 @@ void Worker::State::keep() {
       }
     }
     if (reports.due() <= now) send_reports(reporting);
+    if (reports.due() == BootClock::time_point::max()) reporting.over();  // the loop may have sent them
     if (next_tick <= now) next_tick = BootClock::now() + tick(scheduler, ticking);
     if (next_rescue <= now) rescue(rescuing, next_rescue);
   }
+}
+
+// An outage that outlasts the leases outlasts everybody's: whoever comes back first does not take from the
+// others what they have finished meanwhile.
+Duration Worker::State::time_to_return() const {
+  return std::min(kMostReturn, options.lease / 3);
 }
 
 Duration Worker::State::housekeeping() const {
@@ -102,15 +116,13 @@ Duration Worker::State::housekeeping() const {
 // How long it takes until it has to be called again.
 Duration Worker::State::tick(Scheduler& scheduler, StoreTrouble& ticking) {
   const auto rest = scheduler.turn();
-  if (!rest) return std::max(options.poll, ticking.failed(rest.error()));
+  if (!rest) return ticking.failed(rest.error());
   ticking.over();
   return quiet ? kQuiet : *rest;
 }
 
 void Worker::State::rescue(StoreTrouble& rescuing, BootClock::time_point& next) {
-  // An outage that outlasts the leases outlasts everybody's: whoever comes back first does not take from the
-  // others what they have finished meanwhile.
-  const auto from = away.load() + std::min(kMostReturn, options.lease / 3);
+  const auto from = away.load() + time_to_return();
   if (BootClock::now() < from) {
     rescuing.over();
     next = from;

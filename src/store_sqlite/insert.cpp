@@ -16,7 +16,7 @@ constexpr const char* kAddJob =
     " ON CONFLICT (id) DO NOTHING";
 constexpr const char* kParent =
     "SELECT j.seq, coalesce(j.root, j.seq), coalesce(l.deadline, j.deadline), j.owner, j.lane, j.priority,"
-    " j.limit_key, coalesce(j.arrived, j.created + j.delay) FROM job j"
+    " j.limit_key, coalesce(l.arrived, j.arrived, j.created + j.delay) FROM job j"
     " LEFT JOIN life l ON l.seq = j.seq WHERE j.seq = ?1";
 constexpr const char* kNeeded =
     "SELECT j.seq, j.parent FROM job j WHERE j.id = ?1"

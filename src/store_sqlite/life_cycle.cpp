@@ -16,7 +16,8 @@ constexpr Duration kPriorityStep = std::chrono::minutes(5);
   " coalesce(l.deadline, j.deadline), r.seq IS NOT NULL, p.state, p.open, p.due, o.state,"               \
   " coalesce(l.ready, j.created + j.delay), coalesce(r.attempt, l.attempts, 0), l.has_children, "        \
   "l.fail_fast,"                                                                                         \
-  " l.stop, coalesce(j.arrived, j.created + j.delay) FROM job j LEFT JOIN life l ON l.seq = j.seq LEFT " \
+  " l.stop, coalesce(l.arrived, j.arrived, j.created + j.delay) FROM job j LEFT JOIN life l ON l.seq = " \
+  "j.seq LEFT "                                                                                          \
   "JOIN running r ON r.seq = j.seq"                                                                      \
   " LEFT JOIN parked p ON p.seq = j.seq LEFT JOIN outcome o ON o.seq = j.seq AND o.superseded = 0 "
 constexpr const char* kNodeBySeq = SPOOL_NODE_COLUMNS "WHERE j.seq = ?1";
@@ -26,6 +27,9 @@ constexpr const char* kNodeById =
 constexpr const char* kAddReady = "INSERT INTO ready (lane, rank, seq) VALUES (?1, ?2, ?3)";
 constexpr const char* kRememberReady =
     "INSERT INTO life (seq, ready) VALUES (?1, ?2) ON CONFLICT (seq) DO UPDATE SET ready = excluded.ready";
+constexpr const char* kGoBehind =
+    "INSERT INTO life (seq, arrived) VALUES (?1, ?2) ON CONFLICT (seq) DO UPDATE SET arrived = "
+    "excluded.arrived";
 constexpr const char* kPark = "INSERT INTO parked (seq, state, open, due) VALUES (?1, ?2, ?3, ?4)";
 constexpr const char* kDeleteReady = "DELETE FROM ready WHERE lane = ?1 AND rank = ?2 AND seq = ?3";
 constexpr const char* kDeleteParked = "DELETE FROM parked WHERE seq = ?1";
@@ -149,6 +153,11 @@ void LifeCycle::make_ready(const Node& node, Time ready, bool remember) {
   if (gates_.keeps_back(node.seq, rank, ready)) return;
   db_.run(kAddReady, node.lane, rank, node.seq);
   woke_ = true;
+}
+
+void LifeCycle::go_behind(Node& node, Time due) {
+  db_.run(kGoBehind, node.seq, due);
+  node.arrived = due;
 }
 
 void LifeCycle::park(Seq seq, State state, std::int64_t open, Time due) {

@@ -36,7 +36,7 @@ struct Node {
   std::int64_t open = 0;  // parked only
   Time due{};             // parked only
   Time ready{};
-  Time arrived{};  // when the job at its root was due: the place in line
+  Time arrived{};  // the place in line: when the job at its root was due
   int attempts = 0;
   bool has_children = false;
   bool fail_fast = false;
@@ -79,6 +79,8 @@ class LifeCycle {
   // Into a state. The caller has taken the job out of where it was. What is made ready waits while a limit
   // keeps it back.
   void make_ready(const Node& node, Time ready, bool remember = true);
+  // To the end of the line, as it will be then. It is in no line now.
+  void go_behind(Node& node, Time due);
   void park(Seq seq, State state, std::int64_t open, Time due);
   void end(const Node& node, State state, AttemptTrace trace, Cause cause = Cause::kOwn);
   // Out of running, when the next question is asked or the work is done (flush()).

@@ -14,7 +14,7 @@ namespace {
   "SELECT j.seq, j.parent, j.lane, j.priority, j.optional, j.unique_key IS NOT NULL, j.deadline_asked," \
   " coalesce(l.deadline, j.deadline), coalesce(l.ready, j.created + j.delay), r.attempt, r.claimed,"    \
   " j.most_attempts, coalesce(l.rescues, 0), coalesce(l.stop, 0), coalesce(l.has_children, 0), j.id, "  \
-  "r.token, coalesce(j.arrived, j.created + j.delay) "
+  "r.token, coalesce(l.arrived, j.arrived, j.created + j.delay) "
 constexpr const char* kHeld =  // primary keys and job.id
     SPOOL_HELD
     "FROM job j JOIN running r ON r.seq = j.seq LEFT JOIN life l ON l.seq = j.seq"
@@ -42,6 +42,8 @@ constexpr const char* kAddUsage =
     " ON CONFLICT (seq) DO UPDATE SET cpu = cpu + excluded.cpu, memory = max(memory, excluded.memory),"
     " bytes_read = bytes_read + excluded.bytes_read, bytes_written = bytes_written + excluded.bytes_written";
 constexpr const char* kClaimedAt = "SELECT claimed FROM running WHERE seq = ?1";
+
+constexpr Duration kLongest = std::chrono::hours(24 * 365 * 100);  // that anything is put off
 
 double random_fraction() {
   thread_local std::minstd_rand generator(std::random_device{}());
@@ -180,6 +182,7 @@ void Settler::settle(Held& held, const Settlement& s, const RetryLater& ending) 
 void Settler::settle(Held& held, const Settlement&, const Snooze& ending) {
   add_usage(held);
   life_.take_out(held.node);
+  life_.go_behind(held.node, life_.now() + std::clamp(ending.duration, Duration(0), kLongest));
   again(held, ending.duration);
 }
 
@@ -216,7 +219,6 @@ void Settler::add_usage(const Held& held) {
 }
 
 void Settler::again(const Held& held, Duration after) {
-  constexpr Duration kLongest = std::chrono::hours(24 * 365 * 100);
   after = std::clamp(after, Duration(0), kLongest);
   if (after > Duration(0))
     life_.park(held.node.seq, State::kScheduled, 0, life_.now() + after);

@@ -345,7 +345,7 @@ class SqliteStore final : public Store {
     return result;
   }
 
-  // As write(), for a session whose lease is alive. A lease that is over is ended for good: kLeaseLost.
+  // As write(), for a session whose lease is alive; else kLeaseLost, and nothing is changed.
   template <class Work>
   auto with_lease(Session session, Work&& work)
       -> Result<std::invoke_result_t<Work, LifeCycle&, std::int64_t>> {
@@ -353,13 +353,10 @@ class SqliteStore final : public Store {
     auto result = write([&](LifeCycle& life) -> std::optional<Value> {
       Sessions all(life, lanes_, locks_);
       if (const auto number = all.find(session.id)) return work(life, *number);
-      all.end_lost(session.id);
       return std::nullopt;
     });
     if (!result) return fail(std::move(result).error());
     if (*result) return std::move(**result);
-    const std::lock_guard lock(write_mutex_);
-    locks_.drop(session.id);
     return fail(Code::kLeaseLost, kSessionGone);
   }
 

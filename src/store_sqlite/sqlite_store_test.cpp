@@ -114,10 +114,11 @@ TEST_F(SqliteStoreTest, WhatIsInLineInAnOlderFileIsFoundThere) {
   NewJob job;
   job.kind = "old";
   const Uuid id = insert(*open_or_throw(path()), job);
-  run_sql(path(),
-          "ALTER TABLE job DROP COLUMN arrived; PRAGMA user_version = 4;"
-          "INSERT INTO life (seq, ready) SELECT seq, created + 5000000 FROM job; UPDATE ready SET rank = "
-          "rank + 5000000");
+  run_sql(
+      path(),
+      "ALTER TABLE job DROP COLUMN arrived; ALTER TABLE life DROP COLUMN arrived; PRAGMA user_version = 4;"
+      "INSERT INTO life (seq, ready) SELECT seq, created + 5000000 FROM job; UPDATE ready SET rank = "
+      "rank + 5000000");
   const auto store = open_or_throw(path());
   ASSERT_TRUE(store->cancel(id));
   EXPECT_EQ(ask_sql(path(), "SELECT count(*) FROM ready"), "0");

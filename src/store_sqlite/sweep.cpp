@@ -176,6 +176,7 @@ void start(LifeCycle& life, const Node& top) {
   for (const Seq seq : seqs(life.db().query(kSubtree, top.seq))) {
     Node node = life.load(seq);
     if (node.state != State::kCreated || node.stop != Stop::kNone) continue;
+    life.go_behind(node, std::max(node.due, life.now()));
     if (node.open > 0) {
       life.take_out(node);
       life.park(seq, State::kWaiting, node.open, node.due);

@@ -88,10 +88,16 @@ TEST_P(StoreContract, ARenewalIsNotQuietWhileThereIsSomethingToLookFor) {
   EXPECT_EQ(quiet(), looks);
 
   Limit limit;
-  limit.name = "a";
-  limit.concurrency = 1;
+  limit.scope = LimitScope::kQueue;
+  limit.name = "limited";
+  limit.concurrency = 0;
   must(store().set_limit(limit));
-  EXPECT_FALSE(quiet()) << "places of limits open by time";
+  EXPECT_EQ(quiet(), looks);
+  NewJob limited = new_job("a");
+  limited.queue = "limited";
+  const Uuid waits = insert(limited);
+  EXPECT_FALSE(quiet()) << "somebody waits for a place of a limit";
+  must(store().cancel(waits));
   must(store().remove_limit(limit.scope, limit.name));
   must(store().rescue());
   EXPECT_EQ(quiet(), looks);
@@ -155,8 +161,9 @@ TEST_P(StoreContract, AWorkerThatComesBackLateLearnsThatItsLeaseIsLost) {
   const Claim lost = must(store().exchange(mine, {}, slots(1))).claimed.at(0);
   pass(seconds(31));
   EXPECT_EQ(code_of(store().renew(mine)), "lease_lost");
-  EXPECT_EQ(state(id), State::kAvailable) << "it was its own witness";
   EXPECT_EQ(code_of(store().renew(mine)), "lease_lost") << "the session is gone for good";
+  EXPECT_EQ(state(id), State::kRunning) << "what it has finished may be settled by its next one";
+  EXPECT_EQ(must(store().rescue()), 1);
   const Settlement s = settlement(lost, Succeeded{});
   EXPECT_EQ(code_of(store().exchange(mine, std::span(&s, 1), slots(5))), "lease_lost");
   EXPECT_EQ(state(id), State::kAvailable);
@@ -171,8 +178,11 @@ TEST_P(StoreContract, AnExchangeUnderALostLeaseChangesNothing) {
   pass(seconds(31));
   const Settlement s = settlement(lost, Succeeded{});
   EXPECT_EQ(code_of(store().exchange(mine, std::span(&s, 1), slots(5))), "lease_lost");
-  EXPECT_EQ(state(id), State::kAvailable);
-  EXPECT_EQ(claim().size(), 2u) << "nothing was claimed for it";
+  EXPECT_EQ(state(id), State::kRunning);
+  EXPECT_EQ(claim().size(), 1u) << "nothing was claimed for it";
+  const Session next = session(seconds(30));
+  EXPECT_EQ(code_of(must(store().exchange(next, std::span(&s, 1), slots(0))).settled.at(0)), "ok");
+  EXPECT_EQ(get(id).rescues, 0);
 }
 
 TEST_P(StoreContract, WhatWasFinishedUnderALostLeaseCountsUntilItIsRescued) {

@@ -314,10 +314,7 @@ TEST_P(StoreContract, ATreeKeepsItsPlaceInLineUntilItHasEnded) {
   pass(seconds(10));
   const Claim again = claim_one();
   EXPECT_EQ(again.name, "one") << "and again after a failure";
-  settle(again, Snooze{Duration(0)});
-  const Claim woken = claim_one();
-  EXPECT_EQ(woken.name, "one");
-  settle(woken, Succeeded{});
+  settle(again, Succeeded{});
   settle(work[1], Succeeded{});
   EXPECT_EQ(order(1), Names{"first"}) << "and its last phase";
   EXPECT_EQ(order(1), Names{"second"});
@@ -335,6 +332,49 @@ TEST_P(StoreContract, ATreeThatIsDueLaterHasItsPlaceByThen) {
   std::string names;
   for (const Claim& c : claim()) names += c.name + " ";
   EXPECT_EQ(names, "now part last ");
+}
+
+TEST_P(StoreContract, WhatIsPutOffGoesToTheEndOfTheLine) {
+  const auto next = [&](int free = 1) {
+    std::string names;
+    for (const Claim& c : claim(free)) names += c.name;
+    return names;
+  };
+  const Uuid film = insert(new_job("film", "first"));
+  const Claim put_off = claim_one();
+  insert(new_job("film", "second"));
+  pass(seconds(1));
+  settle(put_off, Snooze{Duration(0)});
+  insert(new_job("film", "third"));
+  EXPECT_EQ(next(), "second") << "else who snoozes again and again would keep all others from their turn";
+  const Claim again = claim_one();
+  EXPECT_EQ(again.job, film);
+  settle(again, Snooze{seconds(10)});
+  pass(seconds(5));
+  insert(new_job("film", "fourth"));
+  pass(seconds(6));
+  insert(new_job("film", "fifth"));
+  EXPECT_EQ(next(2), "thirdfourth");
+  const Claim due = claim_one();
+  EXPECT_EQ(due.job, film);
+  settle(due, FanOut{{child("part")}, "assemble", false});
+  EXPECT_EQ(next(2), "partfifth") << "its parts have the place that it has now";
+}
+
+TEST_P(StoreContract, AHeldTreeHasItsPlaceFromItsStartOn) {
+  NewJob held = new_job("film", "held");
+  held.held = true;
+  const Uuid top = insert(held);
+  insert(child_of(top, "part"));
+  pass(seconds(1));
+  insert(new_job("film", "first"));
+  pass(seconds(1));
+  must(store().start(top));
+  pass(seconds(1));
+  insert(new_job("film", "last"));
+  std::string names;
+  for (const Claim& c : claim()) names += c.name + " ";
+  EXPECT_EQ(names, "first part last ");
 }
 
 TEST_P(StoreContract, ATreesDeadlineEndsAllOfIt) {

@@ -153,7 +153,6 @@ class History {
     const auto done = any().exchange(mine, settlements, want);
     if (!model_.alive(mine.id)) {
       same(code(done), "lease_lost");
-      model_.end_session(mine.id);
       std::erase_if(sessions_, [&](const Session& s) { return s.id == mine.id; });
       return;
     }
@@ -411,6 +410,9 @@ class History {
       model_.close_session(sessions_.back().id);
       sessions_.pop_back();
     }
+    ++model_.now;
+    rescue();  // what those held that were lost
+    doing_ = "finish";
     for (const Uuid& id : visible()) {
       if (model_.jobs.at(id).state != State::kCreated) continue;
       ++model_.now;
@@ -420,6 +422,8 @@ class History {
     for (int round = 0; round < 3000 && std::ranges::any_of(model_.jobs, lives); ++round) {
       ++model_.now;
       pass();
+      ++model_.now;
+      rescue();
       doing_ = "finish";
       held_.clear();
       exchange(std::nullopt, 8);

@@ -240,7 +240,7 @@ std::vector<ModelClaim> ReferenceStore::claim(const Uuid& session, int slots) {
     const auto seen = std::count_if(kids.begin(), kids.end(), [](auto* k) { return !k->hidden; });
     claims.push_back({job->id, job->attempts, job->phase, static_cast<std::size_t>(seen)});
   }
-  committed_ = states();
+  admit();  // a later phase leaves the place of a start that it has not made
   return claims;
 }
 
@@ -295,6 +295,7 @@ std::string ReferenceStore::settle(const Uuid& id, const Token& token, const End
       again(retry->after->count());
   } else if (const auto* snooze = std::get_if<Snooze>(&ending)) {
     --job.attempts;
+    job.arrived = now + snooze->duration.count();
     again(snooze->duration.count());
   } else if (std::holds_alternative<Failed>(ending)) {
     end(job, State::kFailed);
@@ -323,7 +324,10 @@ std::string ReferenceStore::start(const Uuid& id) {
   if (top == nullptr) return "not_found";
   if (ended(top->state)) return "conflict";
   for (ModelJob* job : below(*top))
-    if (job->state == State::kCreated && !job->stopping) job->state = State::kWaiting;
+    if (job->state == State::kCreated && !job->stopping) {
+      job->state = State::kWaiting;
+      job->arrived = std::max(job->due, now);
+    }
   settle_down();
   commit();
   return "ok";
@@ -463,10 +467,7 @@ bool ReferenceStore::alive(const Uuid& session) const {
 }
 
 bool ReferenceStore::renew(const Uuid& session) {
-  if (!alive(session)) {
-    end_session(session);
-    return false;
-  }
+  if (!alive(session)) return false;
   sessions_.at(session).expires = now + sessions_.at(session).length;
   return true;
 }

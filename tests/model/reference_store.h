@@ -68,7 +68,7 @@ class ReferenceStore {
   void open_session(const Uuid& session, std::int64_t lease);
   bool renew(const Uuid& session);
   void close_session(const Uuid& session);
-  bool alive(const Uuid& session) const;  // a session found dead is ended
+  bool alive(const Uuid& session) const;
   void end_session(const Uuid& session);
   void rescue();
   void prune(std::int64_t age);

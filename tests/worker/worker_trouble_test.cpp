@@ -415,6 +415,72 @@ TEST(WorkerInTrouble, WhatWasFinishedInAnOutageLongerThanTheLeaseIsSettledAfterI
   EXPECT_EQ(outage.store.get(id)->rescues, 0);
 }
 
+TEST(WorkerInTrouble, WhatWasFinishedIsSettledAfterAnOutageInWhichTheStoreHangs) {
+  for (const char* hangs : {"exchange", "renew"}) {
+    LongOutage outage;
+    std::atomic<int> runs = 0;
+    std::atomic<bool> ended = false, over = false;
+    outage.store.fault = [&](std::string_view call) -> std::optional<Error> {
+      if (call == "rescue") return Error{Code::kUnavailable, "the others have their time to return"};
+      // What is asked in the outage is answered after it, when the lease is over by the store's clock.
+      if (ended && call == hangs && !over.exchange(true)) outage.store.shift_clock_for_tests(1h);
+      while (ended && !over) std::this_thread::yield();
+      return std::nullopt;
+    };
+    outage.kinds.add(inline_kind("counted", [&](Attempt&) -> Ending {
+      ++runs;
+      ended = true;
+      return Succeeded{"all of it"};
+    }));
+    const Uuid id = insert_one(outage.store, new_job("counted"));
+    RunningWorker worker(outage.store, outage.kinds, LongOutage::options());
+    ASSERT_TRUE(outage.store.await_ended(1)) << hangs;
+    EXPECT_EQ(runs, 1) << hangs;
+    EXPECT_EQ(outage.store.get(id)->result, Json("all of it"));
+    EXPECT_EQ(outage.store.get(id)->rescues, 0);
+  }
+}
+
+TEST(WorkerInTrouble, WhoStartsInAFleetRescuesNobodyBeforeTheOthersCouldReturn) {
+  FaultyStore store;
+  Kinds kinds;
+  kinds.add(inline_kind("fine", [](Attempt&) -> Ending { return Succeeded{}; }));
+  insert_one(store, new_job("fine"));
+  WorkerOptions options = quick();
+  options.housekeeping = 1ms;
+  RunningWorker worker(store, kinds, options);
+  ASSERT_TRUE(store.await(&FaultyStore::Calls::exchanges, 10));
+  EXPECT_EQ(store.calls().rescues, 0);
+}
+
+TEST(WorkerInTrouble, TheStoreAnswersAgainWhenTheLoopHasSentWhatTheKeeperCouldNot) {
+  const Logged logged;
+  {
+    FaultyStore store;
+    std::atomic<std::thread::id> keeper;
+    std::atomic<bool> refused = false;
+    store.fault = [&](std::string_view call) -> std::optional<Error> {
+      if (call != "report") return std::nullopt;
+      if (!refused) keeper = std::this_thread::get_id();  // of what runs it alone sends
+      if (keeper.load() != std::this_thread::get_id()) return std::nullopt;
+      refused = true;
+      return Error{Code::kUnavailable, "away"};
+    };
+    Kinds kinds;
+    kinds.add(inline_kind("reports", [&](Attempt& a) -> Ending {
+      a.progress(0.5);
+      while (!refused) std::this_thread::yield();
+      return Succeeded{};
+    }));
+    insert_one(store, new_job("reports"));
+    RunningWorker worker(store, kinds);
+    ASSERT_TRUE(store.await_ended(1));
+    ASSERT_TRUE(store.await(&FaultyStore::Calls::rescues, store.calls().rescues + 3));  // the keeper goes on
+  }
+  EXPECT_NE(logged.text().find("the store does not answer"), std::string::npos);
+  EXPECT_NE(logged.text().find("the store answers again"), std::string::npos) << logged.text();
+}
+
 TEST(WorkerInTrouble, WhoIsAskedToDrainInAnOutageStillSettlesWhatWasFinished) {
   LongOutage outage;
   outage.kinds.add(inline_kind("x", [&](Attempt&) -> Ending {

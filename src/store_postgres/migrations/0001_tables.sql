@@ -58,6 +58,7 @@ CREATE TABLE spool.life (
   stop          smallint NOT NULL DEFAULT 0,  -- 1 cancel, 2 deadline, 3 what it needs failed: asked to end
   stop_reason   text,
   ready         bigint,                       -- null: created + delay
+  arrived       bigint,                       -- null: as in job; set when it was put off, or started
   deadline      bigint,                       -- null: as in job; set when it was opened again
   progress      double precision NOT NULL DEFAULT 0,
   detail        text,

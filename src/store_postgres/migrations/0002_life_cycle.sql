@@ -111,7 +111,7 @@ BEGIN
   SELECT j.seq, j.id, j.parent, coalesce(j.root, j.seq), j.lane, a.priority, j.optional, j.unique_key IS NOT NULL,
     j.deadline_asked, coalesce(l.deadline, j.deadline),
     CASE WHEN r.seq IS NOT NULL THEN 4 WHEN p.seq IS NOT NULL THEN p.state WHEN o.n IS NOT NULL THEN o.state ELSE 3 END,
-    p.open, p.due, coalesce(l.ready, j.created + j.delay), coalesce(j.arrived, j.created + j.delay), coalesce(r.attempt, l.attempts, 0),
+    p.open, p.due, coalesce(l.ready, j.created + j.delay), coalesce(l.arrived, j.arrived, j.created + j.delay), coalesce(r.attempt, l.attempts, 0),
     coalesce(l.has_children, false), coalesce(l.fail_fast, false), coalesce(l.stop, 0)::integer
   INTO node FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq
     LEFT JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.parked p ON p.seq = j.seq
@@ -231,6 +231,14 @@ BEGIN
       VALUES (n.seq, 1, 0, make_ready.ready, v_line, v_rank);
   END IF;
   PERFORM spool.note_woken(n.lane);
+END $$;
+
+-- To the end of the line, as it will be then. It is in no line now.
+CREATE FUNCTION spool.go_behind(n spool.node, due bigint) RETURNS spool.node LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO spool.life (seq, arrived) VALUES (n.seq, go_behind.due) ON CONFLICT (seq) DO UPDATE SET arrived = excluded.arrived;
+  n.arrived := go_behind.due;
+  RETURN n;
 END $$;
 
 CREATE FUNCTION spool.park(of bigint, state integer, open bigint, due bigint) RETURNS void LANGUAGE plpgsql AS

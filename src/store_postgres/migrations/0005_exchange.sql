@@ -121,7 +121,7 @@ BEGIN
   ELSIF s.what = 3 THEN
     PERFORM spool.add_usage(n.seq, s.cpu, s.memory, s.bytes_read, s.bytes_written);
     DELETE FROM spool.running x WHERE x.seq = n.seq;
-    PERFORM spool.again(n, s.after, now);
+    PERFORM spool.again(spool.go_behind(n, now + least(greatest(s.after, 0), 3153600000000000)), s.after, now);
     RETURN '{}';
   ELSIF s.what = 5 THEN
     PERFORM spool.add_usage(n.seq, s.cpu, s.memory, s.bytes_read, s.bytes_written);
@@ -401,7 +401,6 @@ BEGIN
     SELECT x.session INTO v_session FROM spool.session x WHERE x.id = exchange.session AND x.expires > now;
   END IF;
   IF v_session IS NULL THEN
-    PERFORM spool.end_lost(exchange.session, now);
     RETURN NEXT (9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::spool.exchanged;
     RETURN;
   END IF;
@@ -531,6 +530,7 @@ DECLARE
 BEGIN
   SELECT min(p.due) - now INTO next_due FROM spool.parked p WHERE p.state = 2;
   anything := next_due <= 0 IS TRUE OR pg_relation_size('spool.ready') > 1000000 OR EXISTS (SELECT 1 FROM spool.ready)
-    OR EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now) OR EXISTS (SELECT 1 FROM spool.limit_rule)
+    OR EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now)
+    OR EXISTS (SELECT 1 FROM spool.parked p WHERE p.line IS NOT NULL)
     OR NOT EXISTS (SELECT 1 FROM spool.session s WHERE s.id = of AND s.expires > now);
 END $$;

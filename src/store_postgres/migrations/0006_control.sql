@@ -7,17 +7,6 @@ RETURNS void LANGUAGE sql VOLATILE AS $$
     VALUES (id, host, pid, version, slots, tags, lease, spool.clock(shift) + lease)
 $$;
 
--- Ends a session whose lease is over: its jobs are rescued.
-CREATE FUNCTION spool.end_lost(of uuid, now bigint) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  number bigint;
-BEGIN
-  SELECT s.session INTO number FROM spool.session s WHERE s.id = of AND s.expires <= now FOR UPDATE;
-  IF NOT found THEN RETURN; END IF;
-  IF spool.take_from(number, true, false, 2147483647, now) > 0 THEN PERFORM spool.admit(now); END IF;
-  PERFORM spool.end_session(number);
-END $$;
-
 CREATE FUNCTION spool.close_session(shift bigint, of uuid) RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
   now bigint := spool.clock(shift);
@@ -63,7 +52,6 @@ DECLARE
 BEGIN
   UPDATE spool.session s SET expires = s.lease + now WHERE s.id = of AND s.expires > now RETURNING s.session INTO number;
   IF NOT found THEN
-    PERFORM spool.end_lost(of, now);
     RETURN QUERY SELECT NULL::uuid, NULL::integer;
     RETURN;
   END IF;
@@ -146,6 +134,7 @@ BEGIN
     n := spool.load(step.seq);
     CONTINUE WHEN n.state <> 0 OR n.stop <> 0;
     anything := true;
+    n := spool.go_behind(n, greatest(n.due, now));
     IF n.open > 0 THEN
       UPDATE spool.parked p SET state = 1 WHERE p.seq = n.seq;
     ELSE
@@ -425,7 +414,7 @@ BEGIN
   RETURN NOT (EXISTS (SELECT 1 FROM spool.session s WHERE s.expires <= now)
     OR EXISTS (SELECT 1 FROM spool.parked p WHERE p.state = 2 AND p.due <= now)
     OR EXISTS (SELECT 1 FROM spool.deadline d WHERE d.at <= now)
-    OR EXISTS (SELECT 1 FROM spool.hidden) OR EXISTS (SELECT 1 FROM spool.limit_rule)
+    OR EXISTS (SELECT 1 FROM spool.hidden) OR EXISTS (SELECT 1 FROM spool.parked p WHERE p.line IS NOT NULL)
     OR EXISTS (SELECT 1 FROM spool.limit_clock) OR EXISTS (SELECT 1 FROM spool.limit_line));
 END $$;
 

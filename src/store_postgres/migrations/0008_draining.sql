@@ -12,7 +12,6 @@ DECLARE
 BEGIN
   UPDATE spool.session s SET expires = s.lease + now WHERE s.id = of AND s.expires > now RETURNING s.* INTO mine;
   IF NOT found THEN
-    PERFORM spool.end_lost(of, now);
     RETURN QUERY SELECT NULL::uuid, NULL::integer;
     RETURN;
   END IF;
