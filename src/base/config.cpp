@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <set>
 
 #include "base/file.h"
 #include "base/json_schema.h"
@@ -321,22 +323,66 @@ std::string lower_case(std::string_view text) {
   return lower;
 }
 
-// "?password=secret&sslpassword=secret": "***" in their place. A name may be written in another way than it
-// is known by, and an '&' may be one of the password's.
+// Parameters of libpq's URLs and of ours for S3 that hold no secret. What is not one of them may be a
+// password by a mistyped name, and "options" sets anything.
+constexpr std::string_view kHarmless[] = {"application_name",
+                                          "channel_binding",
+                                          "client_encoding",
+                                          "connect_timeout",
+                                          "dbname",
+                                          "endpoint",
+                                          "fallback_application_name",
+                                          "gssencmode",
+                                          "gsslib",
+                                          "host",
+                                          "hostaddr",
+                                          "keepalives",
+                                          "keepalives_count",
+                                          "keepalives_idle",
+                                          "keepalives_interval",
+                                          "krbsrvname",
+                                          "load_balance_hosts",
+                                          "passfile",
+                                          "port",
+                                          "region",
+                                          "replication",
+                                          "require_auth",
+                                          "requirepeer",
+                                          "service",
+                                          "ssl",
+                                          "ssl_max_protocol_version",
+                                          "ssl_min_protocol_version",
+                                          "sslcert",
+                                          "sslcertmode",
+                                          "sslcompression",
+                                          "sslcrl",
+                                          "sslcrldir",
+                                          "sslkey",
+                                          "sslmode",
+                                          "sslrootcert",
+                                          "sslsni",
+                                          "style",
+                                          "target_session_attrs",
+                                          "tcp_user_timeout",
+                                          "user"};
+
+// "?password=secret&other=secret": "***" in their place. Shown is what is known to be harmless, said once,
+// and without an encoded '@', before which a password may stand. What has no '=' belongs to the value before
+// it: an '&' may be one of a password's.
 std::string without_secret_parameters(std::string_view url) {
   std::size_t at = std::min(url.find('?'), url.size());
   std::string shown(url.substr(0, at));
+  std::set<std::string_view> said;
   bool secret = false;
   while (at < url.size()) {
     const std::size_t end = std::min(url.find('&', at + 1), url.size());
     const std::string_view parameter = url.substr(at, end - at);
     const auto equals = parameter.find('=');
     const std::string_view name = parameter.substr(0, equals);
-    const std::string lower = lower_case(name);
     const bool has_value = equals != std::string_view::npos;
     if (has_value)
-      secret = lower.find("pass") != std::string::npos || lower.find("pwd") != std::string::npos ||
-               lower.find('%') != std::string::npos;
+      secret = std::ranges::find(kHarmless, name.substr(1)) == std::end(kHarmless) ||
+               !said.insert(name.substr(1)).second || parameter.find("%40") != std::string_view::npos;
     if (!secret)
       shown += parameter;
     else if (has_value)

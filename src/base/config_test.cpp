@@ -177,7 +177,7 @@ TEST_F(ConfigTest, AFileThatWasAskedForMustExist) {
 }
 
 TEST_F(ConfigTest, ASecretIsNeverPartOfAMessage) {
-  EXPECT_EQ(without_secret("postgres://me:geheim@host/db?x=y"), "postgres://me:***@host/db?x=y");
+  EXPECT_EQ(without_secret("postgres://me:geheim@host/db?port=1"), "postgres://me:***@host/db?port=1");
   EXPECT_EQ(without_secret("postgres://me:geheim@host/db?x=a@b"), "postgres://me:***@b") << "rather too much";
   EXPECT_EQ(without_secret("postgres://me@host/db"), "postgres://me@host/db");
   EXPECT_EQ(without_secret("sqlite:a:b@c"), "sqlite:a:b@c");
@@ -190,11 +190,11 @@ TEST_F(ConfigTest, ASecretIsNeverPartOfAMessage) {
   EXPECT_EQ(without_secret("s3://AKIA:ge/heim@bucket"), "s3://AKIA:***@bucket");
   EXPECT_EQ(without_secret("postgres://me:ge?heim@host/db"), "postgres://me:***@host/db");
   EXPECT_EQ(without_secret("postgres://me:#geheim@host"), "postgres://me:***@host");
-  EXPECT_EQ(without_secret("postgres://host:5432/db?x=a@b"), "postgres://host:5432/db?x=a@b");
-  EXPECT_EQ(without_secret("postgres://[::1]/db?x=a@b"), "postgres://[::1]/db?x=a@b");
+  EXPECT_EQ(without_secret("postgres://host:5432/db?user=a@b"), "postgres://host:5432/db?user=a@b");
+  EXPECT_EQ(without_secret("postgres://[::1]/db?user=a@b"), "postgres://[::1]/db?user=a@b");
   EXPECT_EQ(without_secret("postgres://[::1]:5432/db"), "postgres://[::1]:5432/db");
-  EXPECT_EQ(without_secret("postgres://host/db?password=geheim&x=1&sslpassword=geheim"),
-            "postgres://host/db?password=***&x=1&sslpassword=***");
+  EXPECT_EQ(without_secret("postgres://host/db?password=geheim&port=1&sslpassword=geheim"),
+            "postgres://host/db?password=***&port=1&sslpassword=***");
   EXPECT_EQ(without_secret("postgres://host/db?password=ge#heim"), "postgres://host/db?password=***");
   EXPECT_EQ(without_secret("sqlite:of://me:a@b"), "sqlite:of://me:a@b");
 }
@@ -209,20 +209,36 @@ TEST_F(ConfigTest, APasswordWhoseHostWasForgottenIsNotShown) {
   EXPECT_EQ(without_secret("s3://AKIA:geheim"), "s3://AKIA:***");
   EXPECT_EQ(without_secret("not expected: --stor=postgres://pw:geheim"),
             "not expected: --stor=postgres://pw:***");
-  for (const char* shown : {"postgres://host:65535/db?x=y", "postgres://a:1,b,c:/db", "postgres:///a:b",
+  for (const char* shown : {"postgres://host:65535/db?port=1", "postgres://a:1,b,c:/db", "postgres:///a:b",
                             "postgres://[::1]", "postgres://a,[::1]:1,b:2/a:b", "s3://bucket/a:b"})
     EXPECT_EQ(without_secret(shown), shown);
 }
 
 TEST_F(ConfigTest, APasswordByAWrongNameIsNotShown) {
   EXPECT_EQ(without_secret("postgres://host/db?PASSWORD=geheim"), "postgres://host/db?PASSWORD=***");
-  EXPECT_EQ(without_secret("postgres://host/db?x=1&Passwd=geheim&y=2"),
-            "postgres://host/db?x=1&Passwd=***&y=2");
+  EXPECT_EQ(without_secret("postgres://host/db?port=1&Passwd=geheim&user=me"),
+            "postgres://host/db?port=1&Passwd=***&user=me");
   EXPECT_EQ(without_secret("postgres://host/db?p%61ssword=geheim"), "postgres://host/db?p%61ssword=***");
   EXPECT_EQ(without_secret("postgres://host/db?pwd=geheim"), "postgres://host/db?pwd=***");
-  EXPECT_EQ(without_secret("postgres://host/db?password=ge&heim&x=1"), "postgres://host/db?password=***&x=1");
-  EXPECT_EQ(without_secret("postgres://host/db?x&y=%20"), "postgres://host/db?x&y=%20");
+  EXPECT_EQ(without_secret("postgres://host/db?password=ge&heim&port=1"),
+            "postgres://host/db?password=***&port=1");
+  EXPECT_EQ(without_secret("postgres://host/db?x&user=%20"), "postgres://host/db?x&user=%20");
   EXPECT_EQ(without_secret("host=there PASSWORD=geheim"), "host=there password=***");
+}
+
+TEST_F(ConfigTest, OfAParameterThatIsNotKnownToBeHarmlessTheValueIsNotShown) {
+  EXPECT_EQ(without_secret("postgres://h/db?user=ro&pasword=geheim"), "postgres://h/db?user=ro&pasword=***");
+  EXPECT_EQ(without_secret("postgres://h/db?foo=geheim&port=1"), "postgres://h/db?foo=***&port=1");
+  EXPECT_EQ(without_secret("postgres://h/db?=geheim&User=geheim"), "postgres://h/db?=***&User=***");
+  EXPECT_EQ(without_secret("postgres://h/db?user=ro&user=geheim"), "postgres://h/db?user=ro&user=***");
+  EXPECT_EQ(without_secret("postgres://h/db?options=-cmy.key%3Dgeheim"), "postgres://h/db?options=***");
+  EXPECT_EQ(without_secret("s3://b?secret=geheim&region=r"), "s3://b?secret=***&region=r");
+  EXPECT_EQ(without_secret("s3://b?endpoint=http%3A%2F%2Fme%3Ageheim%40h"), "s3://b?endpoint=***");
+  for (const char* shown :
+       {"postgres://h/db?sslmode=verify-full&sslrootcert=/a&connect_timeout=3&application_name=me",
+        "postgres://h1,h2/db?target_session_attrs=any&load_balance_hosts=random&service=s",
+        "s3://bucket/prefix?endpoint=http://127.0.0.1:9000&region=eu-1&style=path"})
+    EXPECT_EQ(without_secret(shown), shown);
 }
 
 TEST_F(ConfigTest, OfAPasswordInKeywordsNothingIsShown) {

@@ -78,15 +78,26 @@ TEST(ConninfoTest, AWrongUrlIsRefusedNamingItsWrongPart) {
 }
 
 TEST(ConninfoTest, APasswordThatBreaksTheUrlIsNotRepeated) {
-  for (const char* url :
-       {"postgres://me:geheim%zz@host/db", "postgres://me:geheim/x@host/db", "postgres://me:x/geheim@host/db",
-        "postgres://me:geheim?x@host/db", "postgres://me:x?geheim@host/db",
-        "postgres://me:p@geheim/w:rd@host/db", "postgres://me:p@geheim@host/db",
-        "postgres://me:5/geheim@host/db", "postgres://me:x?geheim=1@host/db",
-        "postgres://me:geheim#x@host/db", "postgres://me:[geheim@host/db",
-        "postgres://host/db?password=geheim&port=none", "postgres://host/db?sslpassword=geheim&x=1",
-        "postgres://me:geheim", "postgres://me:geheim/db", "postgres://host/db?PASSWORD=geheim",
-        "postgres://host/db?password=x&geheim"})
+  for (const char* url : {"postgres://me:geheim%zz@host/db",
+                          "postgres://me:geheim/x@host/db",
+                          "postgres://me:x/geheim@host/db",
+                          "postgres://me:geheim?x@host/db",
+                          "postgres://me:x?geheim@host/db",
+                          "postgres://me:p@geheim/w:rd@host/db",
+                          "postgres://me:p@geheim@host/db",
+                          "postgres://me:5/geheim@host/db",
+                          "postgres://me:x?geheim=1@host/db",
+                          "postgres://me:geheim#x@host/db",
+                          "postgres://me:[geheim@host/db",
+                          "postgres://host/db?password=geheim&port=none",
+                          "postgres://host/db?sslpassword=geheim&x=1",
+                          "postgres://me:geheim",
+                          "postgres://me:geheim/db",
+                          "postgres://host/db?PASSWORD=geheim",
+                          "postgres://host/db?password=x&geheim",
+                          "postgres://host/db?user=ro&pasword=geheim",
+                          "postgres://host/db?foo=geheim",
+                          "postgres://host/db?port=1&port=geheim"})
     EXPECT_EQ(refusal_of(url).message.find("geheim"), std::string::npos) << refusal_of(url).message;
 }
 
