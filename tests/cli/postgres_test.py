@@ -349,7 +349,8 @@ class Enqueue(Postgres):
         for arguments, told in (("'exec', '[]'", "args: not an object"),
                                 ("'exec', '{}', '{\"dely\": 1}'", "there is no 'dely'; known are deadline, delay"),
                                 ("'exec', '{}', '{\"delay\": \"5 minuts\"}'", "is no duration"),
-                                ("'exec', '{}', '{\"slots\": 0}'", "slots: less than 1"),
+                                ("'exec', '{}', '{\"slots\": 0}'", "slots: not within 1 and 4096"),
+                                ("'exec', '{}', '{\"slots\": 4097}'", "slots: not within 1 and 4096"),
                                 ("'exec', '{}', '{\"id\": \"12\"}'", 'id: "12" is no id of a job'),
                                 ("'exec', '{}', '{\"parent\": \"xx\"}'", 'parent: "xx" is no id of a job'),
                                 ("'exec', '{}', '{\"tags\": \"a\"}'", "tags: not of type array"),
@@ -395,7 +396,7 @@ class Enqueue(Postgres):
         self.assertEqual(self.psql("SELECT count(*) FROM spool.job_status", self.shop), "0")
 
     def test_the_longest_and_the_empty_values_are_taken(self):
-        longest = {"name": "n" * 8192, "owner": "o" * 8192, "queue": "q" * 200, "unique_key": "u" * 8192, "limit_key": "l" * 200,
+        longest = {"name": "n" * 8192, "owner": "o" * 8192, "queue": "q" * 200, "unique_key": "u" * 8192, "limit_key": "l" * 200, "slots": 4096,
                    "tags": [hashlib.shake_128(bytes([n])).hexdigest(100) for n in range(10)], "run_at": "2000-01-01"}
         empty = {"name": "", "owner": "", "unique_key": "", "limit_key": "", "tags": [], "needs": [], "run_at": None, "delay": None}
         one, other = (self.enqueue(f"'exec', '{{}}', '{json.dumps(options)}'") for options in (longest, empty))

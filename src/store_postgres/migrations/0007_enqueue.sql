@@ -129,7 +129,7 @@ BEGIN
   IF octet_length(j.labels) > 1048576 THEN
     PERFORM spool.refuse('SP004', 'labels of ' || octet_length(j.labels) || ' bytes: the most is 1048576');
   END IF;
-  IF j.slots < 1 THEN PERFORM spool.refuse('SP001', 'slots: less than 1'); END IF;
+  IF j.slots NOT BETWEEN 1 AND 4096 THEN PERFORM spool.refuse('SP001', 'slots: not within 1 and 4096'); END IF;
   IF j.priority NOT BETWEEN -1000 AND 1000 THEN PERFORM spool.refuse('SP001', 'priority: not within -1000 and 1000'); END IF;
   IF j.most_attempts < 1 THEN PERFORM spool.refuse('SP001', 'most_attempts: less than 1'); END IF;
   IF j.weight < 0 THEN PERFORM spool.refuse('SP001', 'weight: less than 0'); END IF;
