@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "base/units.h"
 #include "pipeline/plan.h"
@@ -73,6 +75,20 @@ Result<NewJob> settings_of(const JobOptions& options) {
   return job;
 }
 
+// What a pipeline's steps do not take from it is of no use there.
+Result<void> check_for_pipeline(const JobOptions& options) {
+  const JobOptions unset;
+  if (options.slots != unset.slots)
+    return fail(Code::kInvalidArgument, "--slots: a pipeline's steps take one slot each");
+  if (options.attempts != unset.attempts)
+    return fail(Code::kInvalidArgument,
+                fmt::format("--attempts: a pipeline's steps are tried {} times each", unset.attempts));
+  if (!options.timeout.empty())
+    return fail(Code::kInvalidArgument,
+                "--timeout: it is not that of a pipeline's steps; --deadline is for the whole");
+  return {};
+}
+
 }  // namespace
 
 void add_job_options(CLI::App& command, JobOptions& options) {
@@ -120,11 +136,13 @@ Result<NewJob> plan_job(const JobOptions& options, const Config& config) {
   if (is_document(options.what)) {
     if (!options.parameters.empty() || !options.args.empty())
       return fail(Code::kInvalidArgument, "a pipeline takes no parameters: they stand in its document");
-    if (options.slots != 1)
-      return fail(Code::kInvalidArgument, "--slots: a pipeline's steps take one slot each");
+    SPOOL_TRY(check_for_pipeline(options));
     SPOOL_ASSIGN(const std::string text, read_document(options.what));
     SPOOL_ASSIGN(const pipeline::Document document,
                  pipeline::parse_pipeline(text, options.what, environment));
+    const auto takes_source = [](const pipeline::Step& step) { return !step.sources.empty(); };
+    if (!options.input.empty() && std::ranges::none_of(document.steps, takes_source))
+      return fail(Code::kInvalidArgument, "--input: no step of this pipeline takes $source");
     std::string source;
     if (!options.input.empty()) {
       SPOOL_ASSIGN(source, input_reference(options.input));

@@ -76,6 +76,11 @@ class Pipelines(CliTest):
         self.assertIn("no source was given", self.spool("submit", "talk.yaml", code=2).err)
         self.assertIn("a pipeline takes no parameters", self.spool("submit", "talk.yaml", "speed=fast", code=2).err)
         self.assertIn("take one slot each", self.spool("submit", "talk.yaml", "-i", "talk.mov", "--slots", "2", code=2).err)
+        for option, value, told in (("--attempts", "5", "--attempts: a pipeline's steps are tried 3 times each"),
+                                    ("--timeout", "5m", "--deadline is for the whole")):
+            self.assertIn(told, self.spool("submit", "talk.yaml", "-i", "talk.mov", option, value, code=2).err)
+        self.write("alone.yaml", "version: 1\nsteps:\n  a: {kind: probe, input: object:talk.mp4}\n")
+        self.assertIn("no step of this pipeline takes $source", self.spool("submit", "alone.yaml", "-i", "talk.mov", code=2).err)
         id = self.spool("submit", "talk.yaml", "-i", "talk.mov").out.strip()
         job = self.spool("show", id, "--json").json
         self.assertEqual((job["kind"], job["name"]), ("pipeline", "talk"))
