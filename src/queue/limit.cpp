@@ -26,6 +26,8 @@ std::string_view beginning(const Limit& limit) {
 std::string complaint(const Limit& limit) {
   if (!is_word(limit.name, 200))
     return "a limit is for a queue or a key (at most 200 bytes, no control characters)";
+  if (limit.name.find('*') < limit.name.size() - 1)
+    return fmt::format("a limit for \"{}\": a * stands only at its end, for all that begins so", limit.name);
   if (!limit.concurrency && !limit.rate) return "a limit limits how many run at once, or how many start";
   if (limit.concurrency && *limit.concurrency < 0)
     return fmt::format("concurrency: {} is less than 0", *limit.concurrency);

@@ -69,6 +69,9 @@ TEST(Limit, WhatIsWrongWithALimitIsSaid) {
   EXPECT_NE(complaint(limit("a\n", 1)), "");
   EXPECT_NE(complaint(limit(std::string(201, 'a'), 1)), "");
   EXPECT_NE(complaint(limit("a", -1)), "");
+  EXPECT_EQ(complaint(limit("*", 1)) + complaint(limit("a*", 1)), "");
+  for (const char* name : {"a*b", "*a", "a**"})
+    EXPECT_NE(complaint(limit(name, 1)).find("only at its end"), std::string::npos) << name;
   EXPECT_NE(complaint({LimitScope::kKey, "a", {}, {}}), "");
   const auto with = [](Rate rate) { return complaint({LimitScope::kKey, "a", {}, rate}); };
   EXPECT_EQ(with({1, seconds(1), 1}), "");

@@ -197,6 +197,7 @@ class Limits(Fleet):
                             (["--key", "a", "--rate", "10"], "10/1m"),
                             (["--key", "a", "--rate", "0/1m"], "0 starts"),
                             (["--key", "a", "--burst", "2"], "--rate"),
+                            (["--queue", "a*b", "--concurrency", "1"], "only at its end"),
                             (["--key", "a", "--concurrency", "-1"], "")):
             self.assertIn(told, self.spool("limit", "set", *words, code=2).err)
 

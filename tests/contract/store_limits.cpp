@@ -323,6 +323,7 @@ TEST_P(StoreContract, ALimitThatMakesNoSenseIsRefused) {
   EXPECT_EQ(code_of(store().set_limit({})), "invalid_argument");
   EXPECT_EQ(code_of(store().set_limit(at_once("ada", -1))), "invalid_argument");
   EXPECT_EQ(code_of(store().set_limit(per_minute("ada", 0))), "invalid_argument");
+  EXPECT_EQ(code_of(store().set_limit(at_once("a*b", 1))), "invalid_argument");
   EXPECT_EQ(code_of(store().remove_limit(LimitScope::kKey, "ada")), "not_found");
   must(store().set_limit(at_once("ada", 1)));
   EXPECT_EQ(code_of(store().remove_limit(LimitScope::kQueue, "ada")), "not_found");
