@@ -20,7 +20,7 @@ constexpr int kBinary = 1;
 
 void ignore_notice(void*, const PGresult*) {}
 
-// libpq's words have lines, and some end with a question that we put better.
+// libpq's words have lines and full stops, and some end with a question that we put better.
 std::string one_line(std::string_view text) {
   text = text.substr(0, text.find("\tIs the server running"));
   std::string line;
@@ -31,7 +31,7 @@ std::string one_line(std::string_view text) {
     else if (!line.empty() && line.back() != ' ')
       line += ' ';
   }
-  while (line.ends_with(' ')) line.pop_back();
+  while (line.ends_with(' ') || line.ends_with('.')) line.pop_back();
   return line;
 }
 
@@ -40,8 +40,10 @@ std::string_view field(const PGresult* answer, int code) {
   return text == nullptr ? std::string_view() : std::string_view(text);
 }
 
-std::string_view beginning(std::string_view sql) {
-  return sql.substr(0, std::min<std::size_t>(60, sql.find('\n')));
+// Where it matters, in parentheses: what is wrong with a connection is not the statement's.
+std::string statement_of(std::string_view sqlstate, std::string_view sql) {
+  if (sqlstate.starts_with("08")) return "";
+  return fmt::format(" ({})", sql.substr(0, std::min<std::size_t>(60, sql.find('\n'))));
 }
 
 // What to do about a statement that was refused; empty: nothing that a message could say.
@@ -216,8 +218,7 @@ bool Connection::stale() {
 }
 
 std::optional<std::string> Connection::notification() {
-  if (PQconsumeInput(connection_.get()) == 0)
-    raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()), "LISTEN");
+  if (PQconsumeInput(connection_.get()) == 0) raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()));
   const std::unique_ptr<PGnotify, decltype(&PQfreemem)> told(PQnotifies(connection_.get()), &PQfreemem);
   return told ? std::optional<std::string>(told->extra) : std::nullopt;
 }
@@ -239,29 +240,28 @@ Rows Connection::execute(const char* sql, const Parameters& parameters) {
   const auto formats = parameters.formats();
   if (PQsendQueryParams(connection_.get(), sql, parameters.count(), parameters.types(), values.data(),
                         parameters.lengths(), formats.data(), kBinary) == 0)
-    raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()), sql);
-  flush(sql);
+    raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()));
+  flush();
   return Rows(receive(sql));
 }
 
 void Connection::script(const std::string& sql) {
   end_ = BootClock::now() + answer_timeout_;
   if (PQsendQuery(connection_.get(), sql.c_str()) == 0)
-    raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()), sql);
-  flush(sql);
+    raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()));
+  flush();
   static_cast<void>(receive(sql));
 }
 
 // A statement begins when its last byte is there. Reads meanwhile: the server may want to be rid of its
 // answer first.
-void Connection::flush(std::string_view sql) {
+void Connection::flush() {
   for (;;) {
     const int left = PQflush(connection_.get());
     if (left == 0) return;
-    if (left < 0) raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()), sql);
-    if (!await(POLLIN | POLLOUT, end_)) raise_lost(Fate::kUnsent, "the server takes nothing any more", sql);
-    if (PQconsumeInput(connection_.get()) == 0)
-      raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()), sql);
+    if (left < 0) raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()));
+    if (!await(POLLIN | POLLOUT, end_)) raise_lost(Fate::kUnsent, "the server takes nothing any more");
+    if (PQconsumeInput(connection_.get()) == 0) raise_lost(Fate::kUnsent, PQerrorMessage(connection_.get()));
   }
 }
 
@@ -270,7 +270,7 @@ Answer Connection::receive(std::string_view sql) {
   Answer last, failed;
   for (;;) {
     while (PQisBusy(connection_.get()) != 0) {
-      if (!await(POLLIN, end_)) raise_lost(Fate::kUnknown, "the server does not answer", sql);
+      if (!await(POLLIN, end_)) raise_lost(Fate::kUnknown, "the server does not answer");
       if (PQconsumeInput(connection_.get()) == 0) break;
     }
     if (!alive() && failed) break;
@@ -283,7 +283,7 @@ Answer Connection::receive(std::string_view sql) {
       failed = std::move(answer);
   }
   if (failed) raise(failed.get(), sql);
-  if (!alive() || !last) raise_lost(Fate::kUnknown, PQerrorMessage(connection_.get()), sql);
+  if (!alive() || !last) raise_lost(Fate::kUnknown, PQerrorMessage(connection_.get()));
   return last;
 }
 
@@ -292,22 +292,22 @@ void Connection::raise(const PGresult* answer, std::string_view sql) {
   const std::string_view words = field(answer, PG_DIAG_MESSAGE_PRIMARY);
   const std::string message = words.empty() ? one_line(PQresultErrorMessage(answer)) : std::string(words);
   const int native = native_of(sqlstate);
-  if (!alive()) raise_lost(Fate::kUnknown, message, sql, native);
+  if (!alive()) raise_lost(Fate::kUnknown, message, native);
   if (sqlstate.starts_with("SP")) throw StoreError{Error{code_of(sqlstate), message, native}};
   if (is_standby(sqlstate)) connection_.reset();
   throw StoreError{
       Error{code_of(sqlstate),
-            fmt::format("database: {} ({}){}", message, beginning(sql), advice_on(sqlstate)), native},
+            fmt::format("database: {}{}{}", message, statement_of(sqlstate, sql), advice_on(sqlstate)),
+            native},
       is_conflict(sqlstate) ? Fate::kConflict : Fate::kRefused};
 }
 
-void Connection::raise_lost(Fate fate, std::string_view what, std::string_view sql, int native) {
+void Connection::raise_lost(Fate fate, std::string_view what, int native) {
   const std::string reason = one_line(conninfo_.without_secret(std::string(what)));
   connection_.reset();
-  throw StoreError{
-      Error{fate == Fate::kUnknown ? Code::kInDoubt : Code::kUnavailable,
-            fmt::format("database: the connection is lost: {} ({})", reason, beginning(sql)), native},
-      fate};
+  throw StoreError{Error{fate == Fate::kUnknown ? Code::kInDoubt : Code::kUnavailable,
+                         fmt::format("database: the connection is lost: {}", reason), native},
+                   fate};
 }
 
 Transaction::Transaction(Connection& connection) : connection_(connection) {

@@ -67,12 +67,12 @@ class Connection {
   void check_encoding();
   [[noreturn]] void raise_unconnected() const;
 
-  void flush(std::string_view sql);
+  void flush();
   [[nodiscard]] Answer receive(std::string_view sql);
   // The socket can be read (or written, where that is awaited); false: not until `end`.
   [[nodiscard]] bool await(short events, BootClock::time_point end) const;
   [[noreturn]] void raise(const PGresult* answer, std::string_view sql);
-  [[noreturn]] void raise_lost(Fate fate, std::string_view what, std::string_view sql, int native = 0);
+  [[noreturn]] void raise_lost(Fate fate, std::string_view what, int native = 0);
 
   Conninfo conninfo_;
   std::unique_ptr<PGconn, Finish> connection_;

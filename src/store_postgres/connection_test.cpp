@@ -81,6 +81,13 @@ TEST_F(ConnectionTest, AServerThatSaysNothingIsUnavailable) {
   expect_words(failure.error, "no answer within 1 s");
 }
 
+TEST_F(ConnectionTest, WhatLibpqSaysLosesItsFullStop) {
+  const TcpProxy proxy(1);  // closes what it takes
+  const StoreError failure = connect_failure(through(proxy));
+  EXPECT_EQ(failure.error.code, Code::kUnavailable);
+  expect_words(failure.error, "while processing the request: is the server running there");
+}
+
 TEST_F(ConnectionTest, OfSeveralHostsTheFirstThatAnswersIsTaken) {
   TcpProxy silent(PostgresServer::shared().port());
   silent.swallow(true);
@@ -225,6 +232,10 @@ TEST_F(ConnectionTest, EverySqlstateHasItsCode) {
     EXPECT_EQ(failure.fate, expected.fate) << expected.sqlstate;
     EXPECT_EQ(failure.error.native, native_of(expected.sqlstate));
     expect_words(failure.error, "why");
+    const bool without_statement =
+        sql.find("'08") != std::string::npos || sql.find("'SP") != std::string::npos;
+    EXPECT_EQ(failure.error.message.find("DO $$") == std::string::npos, without_statement)
+        << failure.error.message;
     EXPECT_EQ(db.alive(), std::string_view(expected.sqlstate) != "25006") << expected.sqlstate;
   }
 }
@@ -311,7 +322,9 @@ TEST_F(ConnectionTest, AnAnswerThatDoesNotComeInTimeLeavesTheStatementInDoubt) {
   EXPECT_EQ(failure.error.code, Code::kInDoubt);
   EXPECT_EQ(failure.fate, Fate::kUnknown);
   EXPECT_FALSE(db.alive());
+  EXPECT_EQ(failure.error.message, "database: the connection is lost: the server does not answer");
   const StoreError next = failure_of([&] { db.run("SELECT 1"); });
+  EXPECT_EQ(next.error.message.find("SELECT"), std::string::npos) << next.error.message;
   EXPECT_EQ(next.error.code, Code::kUnavailable);
   EXPECT_EQ(next.fate, Fate::kUnsent);
 }
