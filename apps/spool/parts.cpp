@@ -127,12 +127,21 @@ Result<std::unique_ptr<ObjectStore>> open_objects(const Config& config) {
 
 Result<void> for_each_job(Store& store, JobFilter filter, const std::function<bool(Job&)>& take) {
   filter.most = kPage;
+  const std::optional<Uuid> begin = filter.after;
+  std::vector<Uuid> seen;
   for (;;) {
-    SPOOL_ASSIGN(std::vector<Job> page, store.list(filter));
-    for (Job& job : page)
+    filter.after = seen.empty() ? begin : seen.back();
+    auto page = store.list(filter);
+    if (!page && page.error().code == Code::kNotFound && !seen.empty()) {
+      seen.pop_back();  // purged meanwhile: what is behind the one before it that is left is new, too
+      continue;
+    }
+    if (!page) return fail(std::move(page).error());
+    for (Job& job : *page) {
+      seen.push_back(job.id);
       if (!take(job)) return {};
-    if (page.size() < static_cast<std::size_t>(kPage)) return {};
-    filter.after = page.back().id;
+    }
+    if (page->size() < static_cast<std::size_t>(kPage)) return {};
   }
 }
 

@@ -48,7 +48,7 @@ enum class Open { kExisting, kMake };
 [[nodiscard]] Result<Uuid> find_job(Store& store, const std::string& id);
 // The job and all below it, in order of insertion.
 [[nodiscard]] Result<std::vector<Job>> read_tree(Store& store, Uuid top);
-// Everything that the filter lets through, page by page.
+// Everything that the filter lets through, page by page; jobs may be purged meanwhile.
 [[nodiscard]] Result<void> for_each_job(Store& store, JobFilter filter,
                                         const std::function<bool(Job&)>& take);
 
