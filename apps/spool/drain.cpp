@@ -19,15 +19,20 @@ std::string name_of(const SessionInfo& worker) {
   return fmt::format("{}:{}", worker.worker.host, worker.worker.pid);
 }
 
-// Of those the ones that still hold a lease. What has lost its own has ended, or stops what it runs.
-Result<std::map<Uuid, std::string>> alive(Store& store, const std::map<Uuid, std::string>& asked) {
+// Asks those to drain that have to be asked, and tells how it stands with each.
+Result<std::map<std::string, DrainedWorker::Stands>> look_at(Store& store,
+                                                             std::map<std::string, DrainedWorker>& workers) {
   SPOOL_ASSIGN(const std::vector<SessionInfo> sessions, store.sessions());
   SPOOL_ASSIGN(const Time now, store.now());
-  std::map<Uuid, std::string> left;
-  for (const SessionInfo& worker : sessions)
-    if (asked.contains(worker.session.id) && lives(worker, now))
-      left.emplace(worker.session.id, name_of(worker));
-  return left;
+  std::map<std::string, DrainedWorker::Stands> all;
+  for (auto& [name, worker] : workers) {
+    const DrainedWorker::Look look = worker.look(sessions, now);
+    for (const Session& session : look.to_ask)
+      if (auto told = store.drain(session); !told && told.error().code != Code::kNotFound)
+        return fail(std::move(told).error());
+    all.emplace(name, look.stands);
+  }
+  return all;
 }
 
 }  // namespace
@@ -53,29 +58,50 @@ Result<std::vector<SessionInfo>> workers_named(std::span<const SessionInfo> all,
   return found;
 }
 
+DrainedWorker::Look DrainedWorker::look(std::span<const SessionInfo> sessions, Time now) {
+  Look look;
+  bool there = false;
+  for (const SessionInfo& session : sessions) {
+    if (session.worker.host != host_ || session.worker.pid != pid_) continue;
+    known_[session.session.id] = {session.expires, session.worker.lease};
+    if (!lives(session, now)) continue;
+    there = true;
+    if (!session.draining) look.to_ask.push_back(session.session);
+  }
+  if (there) return look;
+  const auto last =
+      std::ranges::max_element(known_, {}, [](const auto& session) { return session.second.expires; });
+  if (last == known_.end() || now >= last->second.expires + last->second.lease)
+    look.stands = Stands::kGone;
+  else if (now < last->second.expires)
+    look.stands = Stands::kDrained;
+  return look;
+}
+
 Result<void> drain_workers(Store& store, std::span<const std::string> names) {
   SPOOL_ASSIGN(const std::vector<SessionInfo> sessions, store.sessions());
-  std::map<Uuid, std::string> asked;
+  std::map<std::string, DrainedWorker> asked;
   for (const std::string& name : names) {
     SPOOL_ASSIGN(const std::vector<SessionInfo> found, workers_named(sessions, name));
-    for (const SessionInfo& worker : found) asked.emplace(worker.session.id, name_of(worker));
+    for (const SessionInfo& worker : found) asked.emplace(name_of(worker), DrainedWorker(worker));
   }
-  for (const auto& [id, name] : asked)
-    if (auto told = store.drain(Session{id}); !told && told.error().code != Code::kNotFound) return told;
+  SPOOL_ASSIGN(auto stands, look_at(store, asked));
   fmt::print(
       stderr,
       "spool: {} asked to drain; waiting until what they run has ended (Ctrl-C: they drain all the same)\n",
       asked.size() == 1 ? "1 worker was" : fmt::format("{} workers were", asked.size()));
-  while (!asked.empty()) {
-    SPOOL_ASSIGN(auto left, patiently([&] { return alive(store, asked); },
-                                      [](const std::string& line) { fmt::print(stderr, "{}\n", line); }));
-    for (const auto& [id, name] : asked)
-      if (!left.contains(id)) fmt::print("drained {}\n", name);
+  for (;;) {
+    for (const auto& [name, how] : stands) {
+      if (how == DrainedWorker::Stands::kWaits) continue;
+      fmt::print("{} {}\n", how == DrainedWorker::Stands::kGone ? "gone" : "drained", name);
+      asked.erase(name);
+    }
     std::fflush(stdout);
-    asked = std::move(left);
-    if (!asked.empty()) std::this_thread::sleep_for(kBetweenLooks);
+    if (asked.empty()) return {};
+    std::this_thread::sleep_for(kBetweenLooks);
+    SPOOL_ASSIGN(stands, patiently([&] { return look_at(store, asked); },
+                                   [](const std::string& line) { fmt::print(stderr, "{}\n", line); }));
   }
-  return {};
 }
 
 }  // namespace spool

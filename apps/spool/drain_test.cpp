@@ -40,5 +40,60 @@ TEST(Drain, WhatNamesNobodyOrSeveralIsAnError) {
   EXPECT_NE(several.message.find("b302099a8057 and 01890a5d"), std::string::npos) << several.message;
 }
 
+// One worker and its sessions, which are seen at times in seconds. A lease is 30 s.
+class Draining : public testing::Test {
+ protected:
+  using Stands = DrainedWorker::Stands;
+
+  static Time at(int second) { return Time(std::chrono::seconds(second)); }
+  static SessionInfo session(const char* id, int expires, bool draining = true, int pid = 7) {
+    SessionInfo info = worker(id, "web-1", pid);
+    info.expires = at(expires);
+    info.draining = draining;
+    return info;
+  }
+  Stands stands(int now, const std::vector<SessionInfo>& sessions) {
+    const DrainedWorker::Look look = watched_.look(sessions, at(now));
+    asked_.clear();
+    for (const Session& one : look.to_ask) asked_.push_back(one.id.text());
+    return look.stands;
+  }
+
+  static constexpr const char* kFirst = "01890a5d-ac96-774b-bcce-b302099a8057";
+  static constexpr const char* kNext = "01890a5d-ac96-774b-bcce-b302099a8058";
+  const SessionInfo others_ = session("11890a5d-ac96-774b-bcce-b302099a8057", 1000, false, 70);
+  DrainedWorker watched_{session(kFirst, 130)};
+  std::vector<std::string> asked_;
+};
+
+TEST_F(Draining, OneWhoseLeaseHeldWhenItsSessionWentHasDrained) {
+  EXPECT_EQ(stands(100, {session(kFirst, 130, false), others_}), Stands::kWaits);
+  EXPECT_EQ(asked_, std::vector<std::string>{kFirst}) << "and nobody else";
+  EXPECT_EQ(stands(125, {session(kFirst, 150), others_}), Stands::kWaits);
+  EXPECT_TRUE(asked_.empty()) << "once is enough";
+  EXPECT_EQ(stands(149, {others_}), Stands::kDrained);
+}
+
+TEST_F(Draining, OneThatIsBackAfterALostLeaseIsAskedAgainAndWaitedFor) {
+  EXPECT_EQ(stands(131, {session(kFirst, 130)}), Stands::kWaits) << "it may come back";
+  EXPECT_EQ(stands(159, {}), Stands::kWaits) << "also when its session was seen to be dead";
+  EXPECT_EQ(stands(159, {session(kNext, 189, false)}), Stands::kWaits);
+  EXPECT_EQ(asked_, std::vector<std::string>{kNext});
+  EXPECT_EQ(stands(170, {session(kFirst, 130), session(kNext, 189)}), Stands::kWaits);
+  EXPECT_TRUE(asked_.empty());
+  EXPECT_EQ(stands(180, {session(kFirst, 130)}), Stands::kDrained);
+}
+
+TEST_F(Draining, OneThatGoesOnInAnHeirsSessionIsWaitedFor) {
+  EXPECT_EQ(stands(100, {session(kFirst, 130), session(kNext, 130)}), Stands::kWaits);
+  EXPECT_EQ(stands(101, {session(kNext, 131)}), Stands::kWaits);
+  EXPECT_EQ(stands(102, {}), Stands::kDrained);
+}
+
+TEST_F(Draining, OneThatLostItsLeaseAndStaysAwayForALeaseIsGone) {
+  EXPECT_EQ(stands(159, {session(kFirst, 130)}), Stands::kWaits);
+  EXPECT_EQ(stands(160, {session(kFirst, 130), others_}), Stands::kGone);
+}
+
 }  // namespace
 }  // namespace spool

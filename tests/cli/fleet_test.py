@@ -1,8 +1,10 @@
 """A fleet from outside: queues, workers, limits, schedules, stats, retention."""
 import collections
+import contextlib
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 import unittest
@@ -136,6 +138,24 @@ class Workers(Fleet):
         self.drain()
         self.assertEqual((self.state(job), self.state(later)), ("succeeded", "succeeded"))
         self.assertEqual(self.spool("show", job, "--json").json["attempts"], 1)
+
+    def test_one_that_loses_its_lease_is_drained_all_the_same(self):
+        self.submit("--held")
+        worker = subprocess.Popen([SPOOL, "worker", "--slots", "1"], cwd=self.folder, env=self.environment(),
+                                  stderr=subprocess.PIPE, text=True)
+        for undo in (worker.stderr.close, worker.wait, worker.kill):
+            self.addCleanup(undo)
+        while not (seen := self.spool("workers", "--json").json["workers"]):
+            self.assertIsNone(worker.poll())
+        name = f"{seen[0]['host']}:{worker.pid}"
+        draining = subprocess.Popen([SPOOL, "worker", "--drain", name], cwd=self.folder, env=self.environment(),
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertIn("1 worker was asked to drain", draining.stderr.readline())
+        with contextlib.closing(sqlite3.connect(os.path.join(self.folder, "spool-data/spool.db"))) as database, database:
+            database.execute("UPDATE session SET expires = ?", (int((time.time() - 1) * 1e6),))
+        out, err = draining.communicate(timeout=120)
+        self.assertEqual((draining.returncode, out), (0, f"drained {name}\n"), err)
+        self.assertEqual(worker.wait(60), 0)
 
     def test_who_is_not_there_cannot_be_drained(self):
         self.assertIn("there is no store here yet", self.spool("worker", "--drain", "web-1", code=2).err)
