@@ -98,8 +98,12 @@ void Notifier::busy(bool busy) {
 }
 
 void Notifier::due_in(std::optional<Duration> time) {
-  const std::lock_guard lock(mutex_);
-  due_ = time ? std::optional(BootClock::now() + *time) : std::nullopt;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto before = std::exchange(due_, time ? std::optional(BootClock::now() + *time) : std::nullopt);
+    if (!due_ || (before && *before <= *due_)) return;
+  }
+  changed_.notify_all();  // who waits already waits less
 }
 
 void Notifier::wait(Duration most) {

@@ -133,6 +133,22 @@ TEST_F(NotifyTest, AJobThatBecomesDueEndsAWait) {
   EXPECT_GE(time_of_wait(notifier, milliseconds(100)), milliseconds(100));
 }
 
+TEST_F(NotifyTest, AJobThatBecomesDueEndsAWaitThatBeganBeforeThatWasKnown) {
+  Notifier notifier(conninfo_);
+  await_listening(notifier);
+  settle(notifier);
+  std::promise<void> begins;
+  auto waited = std::async(std::launch::async, [&] {
+    settle(notifier);
+    begins.set_value();
+    return time_of_wait(notifier);
+  });
+  begins.get_future().wait();
+  EXPECT_GE(time_of_wait(notifier, milliseconds(200)), milliseconds(200));  // the other waits by now
+  notifier.due_in(milliseconds(30));
+  EXPECT_LT(waited.get(), kAtOnce);
+}
+
 TEST_F(NotifyTest, WhatIsLeftToSayIsSaidAtTheEnd) {
   Notifier listener(conninfo_);
   await_listening(listener);
