@@ -15,8 +15,6 @@
 namespace spool {
 namespace {
 
-constexpr std::string_view kNothing = ".spool/nothing";  // a prefix of no object
-
 struct Options {
   std::string slots;
   std::vector<std::string> queues, tags, drain;
@@ -97,11 +95,7 @@ Result<int> work(const Options& options, const Context& context) {
   SPOOL_ASSIGN(const std::shared_ptr<ObjectStore> objects, open_objects(config));
   EngineOptions engine_config = engine_options(config);
   announce_sandbox(engine_config);
-  // HEAD would not say why it is refused.
-  engine_config.worker.ask_objects = [objects]() -> Result<void> {
-    SPOOL_TRY(objects->list(kNothing));
-    return {};
-  };
+  engine_config.worker.ask_objects = [objects] { return objects->answers(); };
   const int slots = engine_config.worker.slots;
   Engine engine(*store, *objects,
                 make_kinds(config, {objects.get(), store.get(), [&] { return signals.came(); }}),

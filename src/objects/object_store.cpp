@@ -6,6 +6,11 @@
 
 namespace spool {
 
+Result<void> ObjectStore::answers() {
+  SPOOL_TRY(list(kNothing));
+  return {};
+}
+
 Result<UniqueFd> ObjectStore::create_file() {
   const char* named = std::getenv("TMPDIR");
   return nameless_file(named != nullptr && *named != '\0' ? named : "/var/tmp");

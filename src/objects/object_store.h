@@ -25,6 +25,8 @@ struct ObjectInfo {
   std::int64_t bytes = 0;
 };
 
+inline constexpr std::string_view kNothing = ".spool/nothing";  // a prefix of no object
+
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
@@ -50,6 +52,9 @@ class ObjectStore {
   virtual Result<std::optional<ObjectInfo>> stat(std::string_view key) = 0;
   // Everything whose key begins with prefix + "/" (all when empty), in order of keys.
   virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix) = 0;
+  // Whether it answers, and serves us at all: soon, also where nothing comes. By a listing of nothing, for a
+  // HEAD does not say why it is refused.
+  virtual Result<void> answers();
   // Replaces `to`, whole or not at all. Errors: kNotFound.
   virtual Result<void> copy(std::string_view from, std::string_view to) = 0;
   // Of one object, or of all below a prefix. What is not there is no error.

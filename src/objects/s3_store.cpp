@@ -29,27 +29,40 @@ bool is_utf8(std::string_view text) {
   return Json::parse(to_text(Json(text))) == text;
 }
 
+// For a small question: 10 s of silence are no answer.
+S3Config impatient(S3Config config) {
+  S3Patience& patience = config.patience;
+  patience.tries = std::min(patience.tries, 2);
+  patience.request = std::min(patience.request, std::chrono::seconds(5));
+  patience.connect = std::min<std::chrono::milliseconds>(patience.connect, patience.request);
+  return config;
+}
+
 S3Request put_request(const std::string& key, const ByteSource& body) {
   return {.method = "PUT", .key = key, .body = &body};
 }
 
 }  // namespace
 
+S3ObjectStore::S3ObjectStore(const S3Config& config)
+    : client_(std::make_shared<S3Client>(config)), asking_(impatient(config)) {}
+
 Result<std::unique_ptr<S3ObjectStore>> S3ObjectStore::at(S3Config config) {
   S3Config quick = config;  // an endpoint that is none is said soon
   quick.patience.tries = std::min(quick.patience.tries, kTriesAtFirst);
-  S3ObjectStore first(std::move(quick));
-  SPOOL_TRY(first.page("", ""));
-  std::unique_ptr<S3ObjectStore> store(new S3ObjectStore(std::move(config)));
+  const S3ObjectStore first(quick);
+  SPOOL_TRY(page(*first.client_, "", ""));
+  std::unique_ptr<S3ObjectStore> store(new S3ObjectStore(config));
   store->client_->clock().learn_from(first.client_->clock());
+  store->asking_.clock().learn_from(first.client_->clock());
   return store;
 }
 
-Result<std::string> S3ObjectStore::in_bucket(std::string_view key) const {
+Result<std::string> S3ObjectStore::in_bucket(const S3Config& config, std::string_view key) {
   SPOOL_TRY(check_key(key));
   if (!is_utf8(key)) return fail(Code::kInvalidArgument, "an object's key is no UTF-8, which S3 asks for");
-  if (config().prefix.empty()) return std::string(key);
-  return fmt::format("{}/{}", config().prefix, key);
+  if (config.prefix.empty()) return std::string(key);
+  return fmt::format("{}/{}", config.prefix, key);
 }
 
 Result<void> S3ObjectStore::put_source(const std::string& key, const ByteSource& body) {
@@ -150,15 +163,16 @@ Result<std::optional<ObjectInfo>> S3ObjectStore::stat(std::string_view key) {
   return ObjectInfo{std::string(key), static_cast<std::int64_t>(head->length())};
 }
 
-Result<S3ObjectStore::Page> S3ObjectStore::page(std::string_view prefix, const std::string& from) {
+Result<S3ObjectStore::Page> S3ObjectStore::page(S3Client& client, std::string_view prefix,
+                                                const std::string& from) {
   S3Query query{{"encoding-type", "url"}, {"list-type", "2"}};
-  std::string full = config().prefix;
+  std::string full = client.config().prefix;
   if (!prefix.empty()) {
-    SPOOL_ASSIGN(full, in_bucket(prefix));
+    SPOOL_ASSIGN(full, in_bucket(client.config(), prefix));
   }
   if (!full.empty()) query["prefix"] = full + "/";
   if (!from.empty()) query["continuation-token"] = from;
-  const S3Result answer = client_->send({.query = query});
+  const S3Result answer = client.send({.query = query});
   SPOOL_TRY(outcome(answer));
   SPOOL_ASSIGN(S3Listing listing, read_listing(answer->body));
   return Page{std::move(listing.objects), std::move(listing.next)};
@@ -169,7 +183,7 @@ Result<std::vector<ObjectInfo>> S3ObjectStore::list(std::string_view prefix) {
   std::vector<ObjectInfo> found;
   Page last;
   do {
-    SPOOL_ASSIGN(last, page(prefix, last.next));
+    SPOOL_ASSIGN(last, page(*client_, prefix, last.next));
     for (ObjectInfo& object : last.objects) {
       object.key.erase(0, ours);
       // What others put there under names that are no keys ("folder/") cannot be asked for by them.
@@ -178,6 +192,11 @@ Result<std::vector<ObjectInfo>> S3ObjectStore::list(std::string_view prefix) {
   } while (!last.next.empty());
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
   return found;
+}
+
+Result<void> S3ObjectStore::answers() {
+  SPOOL_TRY(page(asking_, kNothing, ""));
+  return {};
 }
 
 Result<void> S3ObjectStore::copy(std::string_view from, std::string_view to) {
@@ -209,7 +228,7 @@ Result<void> S3ObjectStore::remove_all(std::string_view prefix) {
   SPOOL_TRY(check_key(prefix));
   Page last;
   do {
-    SPOOL_ASSIGN(last, page(prefix, last.next));
+    SPOOL_ASSIGN(last, page(*client_, prefix, last.next));
     if (last.objects.empty()) continue;
     const std::string document = delete_document(last.objects);
     const ByteSource body = bytes_source(std::as_bytes(std::span(document)), "a list of objects to remove");

@@ -29,12 +29,16 @@ class S3ObjectStore : public ObjectStore {
   Result<ByteSource> open(std::string_view key) override;
   Result<std::optional<ObjectInfo>> stat(std::string_view key) override;
   Result<std::vector<ObjectInfo>> list(std::string_view prefix) override;
+  Result<void> answers() override;  // within some 10 s
   Result<void> copy(std::string_view from, std::string_view to) override;
   Result<void> remove(std::string_view key) override;
   Result<void> remove_all(std::string_view prefix) override;
   // Of all uploads below the prefix; without a prefix, in the whole bucket.
   Result<int> sweep_uploads(Duration older_than) override;
-  void interrupt() override { client_->interrupt(); }
+  void interrupt() override {
+    client_->interrupt();
+    asking_.interrupt();
+  }
 
   // A URL with which anybody may get or put this object until it expires; nothing is asked of the service.
   // Errors: kInvalidArgument for a key that is none, or for more than 7 days.
@@ -43,23 +47,25 @@ class S3ObjectStore : public ObjectStore {
                                             std::chrono::seconds validity) const;
 
  private:
-  explicit S3ObjectStore(S3Config config) : client_(std::make_shared<S3Client>(std::move(config))) {}
+  explicit S3ObjectStore(const S3Config& config);
 
   [[nodiscard]] const S3Config& config() const { return client_->config(); }
   // As it is called in the bucket. Errors: kInvalidArgument.
-  [[nodiscard]] Result<std::string> in_bucket(std::string_view key) const;
+  [[nodiscard]] Result<std::string> in_bucket(std::string_view key) const { return in_bucket(config(), key); }
+  [[nodiscard]] static Result<std::string> in_bucket(const S3Config& config, std::string_view key);
   // A page of at most 1000, with the keys of the bucket.
   struct Page {
     std::vector<ObjectInfo> objects;
     std::string next;
   };
-  Result<Page> page(std::string_view prefix, const std::string& from);
+  static Result<Page> page(S3Client& client, std::string_view prefix, const std::string& from);
   Result<void> put_source(const std::string& key, const ByteSource& body);
   // Asks the service, once, by putting an object twice.
   Result<bool> has_conditional_writes();
   Result<bool> asks_for_conditional_writes();
 
   std::shared_ptr<S3Client> client_;  // and of the sources that were opened
+  S3Client asking_;                   // of little patience
   enum class Conditional { kUnknown, kYes, kNo };
   std::atomic<Conditional> conditional_ = Conditional::kUnknown;
 };

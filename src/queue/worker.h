@@ -34,9 +34,9 @@ struct WorkerOptions {
   // Removes the objects of jobs that were purged (Store::purged), until `stop` says so. Called now and then,
   // from a thread of its own. Empty: this worker does not sweep.
   std::function<Result<void>(Store&, const std::function<bool()>& stop)> sweep;
-  // Whether the objects answer, and serve this worker at all: one cheap call of theirs. Asked, from a thread
-  // of its own, when an attempt has failed; while they do not, failures charge nothing and nothing is
-  // claimed. Empty: they are never away.
+  // Whether the objects answer, and serve this worker at all: one small call of theirs, of seconds at
+  // most. Asked, from a thread of its own, when an attempt has failed; while they do not, failures charge
+  // nothing and nothing is claimed. Empty: they are never away.
   std::function<Result<void>()> ask_objects;
   // Called by stop(), when all that runs has been asked to stop, and by the end of a run that is asking the
   // objects: what is waited for beside the store shall fail now. May be empty.

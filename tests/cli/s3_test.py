@@ -12,7 +12,7 @@ from support import SOURCE, SPOOL, CliTest
 
 GIVES_UP = 30  # seconds after which a silent service is not waited for any more; then it is tried again
 GRACE = 10     # that a job which is asked to stop has
-TRIES = 8      # of a request that the service could not take
+TRIES = 2      # of the question whether the objects answer
 WAITS = "the objects do not answer, waiting for them"
 GOES_ON = "the objects answer again"
 ASKS = "^GET .*prefix=.*nothing"  # whether they do
@@ -129,7 +129,7 @@ class Bucket(CliTest):
         self.put_film()
         away = {"answer": 503, "code": "ServiceUnavailable"}
         # (which requests, what happens to them, how often a question is asked in three attempts' worth)
-        for requests, what, questions in (({}, away, 3 * TRIES), ({"method": "GET"}, away, 3 * TRIES), ({}, {"cut_request": 0}, TRIES),
+        for requests, what, questions in (({}, away, 3 * TRIES), ({"method": "GET"}, away, 3 * TRIES), ({}, {"cut_request": 0}, 3 * TRIES),
                                           ({}, {"answer": 403, "code": "InvalidAccessKeyId"}, 3)):
             with self.subTest(requests=requests, what=what):
                 self.faults.ask(clear=True)

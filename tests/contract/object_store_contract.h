@@ -42,6 +42,10 @@ TEST_P(ObjectStoreContract, WhatWasPutIsGot) {
   EXPECT_EQ(store_->get("empty").value(), "");
 }
 
+TEST_P(ObjectStoreContract, ItAnswers) {
+  EXPECT_TRUE(store_->answers());
+}
+
 TEST_P(ObjectStoreContract, APutReplacesWhole) {
   ASSERT_TRUE(store_->put("k", bytes("a long first version")));
   ASSERT_TRUE(store_->put("k", bytes("short")));

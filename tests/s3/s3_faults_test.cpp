@@ -132,6 +132,15 @@ TEST_F(S3Faults, AServiceThatIsSilentIsNotWaitedForLong) {
       << "where it has more to do it may be silent longer";
 }
 
+TEST_F(S3Faults, WhetherItAnswersIsKnownSoonAlsoWhenItIsSilent) {
+  rule({{"stall", true}});
+  EXPECT_TRUE(store_->answers()) << "one request may be lost";
+  rule({{"stall", true}, {"times", -1}});
+  const auto began = BootClock::now();
+  EXPECT_EQ(store_->answers().error().code, Code::kTimeout);
+  EXPECT_LT(BootClock::now() - began, config_.patience.silence) << "as long as one try of any other request";
+}
+
 TEST_F(S3Faults, ACopyOverAConnectionThatIsDeadIsNotWaitedForLong) {
   ASSERT_TRUE(store_->put("k", test::bytes("v")));
   config_.patience.silence = 1s;
@@ -155,7 +164,7 @@ TEST_F(S3Faults, AnInterruptedStoreWaitsForNothing) {
   const ByteSource source = store_->open("k").value();
   config_.patience.first_wait = config_.patience.longest_wait = 1h;
   const auto patient = S3ObjectStore::at(config_).value();
-  rule({{"target", "/(k|stat|put)$"}, {"stall", true}, {"times", -1}});
+  rule({{"target", "/(k|stat|put)$|nothing"}, {"stall", true}, {"times", -1}});
   rule({{"target", "/busy$"}, {"answer", 503}, {"times", -1}});
   const auto async = [](auto call) { return std::async(std::launch::async, call); };
   auto get = async([&] { return store_->get("k", 100).error().code; });
@@ -165,11 +174,12 @@ TEST_F(S3Faults, AnInterruptedStoreWaitsForNothing) {
   });
   auto stat = async([&] { return store_->stat("stat").error().code; });
   auto put = async([&] { return store_->put("put", test::bytes("v")).error().code; });
+  auto answers = async([&] { return store_->answers().error().code; });
   auto between_tries = async([&] { return patient->get("busy", 100).error().code; });
-  while (count("/(k|stat|put|busy)$") < 7) std::this_thread::yield();
+  while (count("/(k|stat|put|busy)$|nothing") < 8) std::this_thread::yield();
   store_->interrupt();
   patient->interrupt();
-  for (auto* call : {&get, &read, &stat, &put}) {
+  for (auto* call : {&get, &read, &stat, &put, &answers}) {
     ASSERT_EQ(call->wait_for(10s), std::future_status::ready)
         << "it is silent for 30 s before it is given up";
     EXPECT_EQ(call->get(), Code::kCancelled);
