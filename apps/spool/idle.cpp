@@ -1,8 +1,11 @@
 #include "idle.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "parts.h"
+#include "terminal.h"
 
 namespace spool {
 namespace {
@@ -16,7 +19,7 @@ class Left {
   Left(Store& store, const Worker& worker, const std::vector<std::string>& queues)
       : store_(store), worker_(worker), queues_(queues) {}
 
-  std::optional<std::int64_t> count() {
+  std::optional<LeftJobs> count() {
     const auto counts = store_.counts();
     if (!counts || runs_any(*counts) || !read_limits()) return std::nullopt;
     // In the order in which jobs move on: none slips from one look to the next.
@@ -26,7 +29,7 @@ class Left {
     // What moved on behind the last look runs by now.
     const auto again = store_.counts();
     if (!again || runs_any(*again)) return std::nullopt;
-    return others_;
+    return left_;
   }
 
  private:
@@ -58,7 +61,7 @@ class Left {
   [[nodiscard]] bool look_at(const QueueCounts& queue, State state) {
     const std::int64_t open = state == State::kWaiting ? queue.limited : in_state(queue, state);
     if (!is_mine(queue.queue)) {
-      others_ += open;
+      left_.for_others += open;
       return true;
     }
     if (state == State::kWaiting && open == 0) return true;
@@ -69,7 +72,11 @@ class Left {
     const auto listed = for_each_job(store_, filter, [&](const Job& job) {
       if (state == State::kWaiting && !job.limited) return true;
       if (!is_for_us(job)) {
-        ++others_;
+        ++left_.for_others;
+        return true;
+      }
+      if (job.delayed) {
+        ++left_.for_later;
         return true;
       }
       none = state == State::kWaiting && is_shut(job);
@@ -87,14 +94,23 @@ class Left {
   const Worker& worker_;
   const std::vector<std::string>& queues_;
   LimitBook limits_;
-  std::int64_t others_ = 0;
+  LeftJobs left_;
 };
 
 }  // namespace
 
-std::optional<std::int64_t> left_for_others(Store& store, const Worker& worker,
-                                            const std::vector<std::string>& queues) {
+std::optional<LeftJobs> left_when_idle(Store& store, const Worker& worker,
+                                       const std::vector<std::string>& queues) {
   return Left(store, worker, queues).count();
+}
+
+std::string in_words(const LeftJobs& left) {
+  const std::int64_t all = left.for_others + left.for_later;
+  if (all == 0) return {};
+  const std::string_view why = left.for_later == 0    ? "for other workers"
+                               : left.for_others == 0 ? "for later"
+                                                      : "for other workers or for later";
+  return fmt::format("{} {} left {}", counted(all, "job"), all == 1 ? "is" : "are", why);
 }
 
 }  // namespace spool

@@ -108,15 +108,14 @@ Result<int> work(const Options& options, const Context& context) {
   fmt::print(stderr, "spool: working on {} with {}; Ctrl-C lets running jobs end, a second one stops them\n",
              without_secret(config.store), counted(slots, "slot"));
   std::function<bool()> until;
-  std::optional<std::int64_t> left;
+  std::optional<LeftJobs> left;
   if (options.until_idle)
-    until = [&] { return (left = left_for_others(*store, engine.worker(), config.queues)).has_value(); };
+    until = [&] { return (left = left_when_idle(*store, engine.worker(), config.queues)).has_value(); };
   const auto ran = engine.worker().run(until);
   signals.watch_end([objects] { objects->interrupt(); });
   SPOOL_TRY(ran);
-  if (left.value_or(0) > 0)
-    fmt::print(stderr, "spool: idle: {} {} left for other workers\n", counted(*left, "job"),
-               *left == 1 ? "is" : "are");
+  if (const std::string words = in_words(left.value_or(LeftJobs{})); !words.empty())
+    fmt::print(stderr, "spool: idle: {}\n", words);
   if (signals.came_twice()) engine.leave_if_deaf(kDone);
   return kDone;
 }
@@ -137,7 +136,7 @@ void add_worker(CLI::App& app, Context& context) {
   command->add_option("--slots", options->slots, "How many jobs run at once; one a core unless given");
   command->add_option("--queue", options->queues, "Only jobs of this queue (repeatable)");
   command->add_option("--tag", options->tags, "What this worker has, for jobs that ask for it (repeatable)");
-  command->add_flag("--until-idle", options->until_idle, "End when nothing is left that it could run");
+  command->add_flag("--until-idle", options->until_idle, "End when nothing is left that it could run by now");
   command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox,
                     "Run media without a sandbox: only for files that you trust");
   CLI::Option* draining = command->add_option(

@@ -86,6 +86,7 @@ struct Job {
 
   State state = State::kCreated;
   bool limited = false;  // waiting for nothing but a place of a limit
+  bool delayed = false;  // scheduled for the time that it was inserted for: nobody has claimed it yet
   std::string phase;     // "" at first; FanOut names the next one
   int attempts = 0;      // begun and charged, in this phase
   int most_attempts = 3;

@@ -30,7 +30,8 @@ namespace {
   " (SELECT json_agg(json_build_array(f.attempt, f.code, f.message, f.native, f.worker, f.began, f.ended, " \
   "f.log,"                                                                                                  \
   "                                   f.cpu, f.memory, f.bytes_read, f.bytes_written) ORDER BY f.n)"        \
-  "  FROM spool.failure f WHERE f.seq = j.seq), p.line IS NOT NULL"                                         \
+  "  FROM spool.failure f WHERE f.seq = j.seq), p.line IS NOT NULL,"                                        \
+  " coalesce(p.state = 2 AND p.due = j.created + j.delay, false)"                                           \
   " FROM spool.job j JOIN spool.lane a ON a.lane = j.lane LEFT JOIN spool.life l ON l.seq = j.seq"          \
   " LEFT JOIN spool.running r ON r.seq = j.seq LEFT JOIN spool.parked p ON p.seq = j.seq"                   \
   " LEFT JOIN spool.outcome o ON o.seq = j.seq AND NOT o.superseded"                                        \
@@ -132,6 +133,7 @@ Job job_of(const Rows& row) {
   add_needs(row.view(++at), job);
   add_errors(row.view(++at), job);
   job.limited = row.boolean(++at);
+  job.delayed = row.boolean(++at);
   return job;
 }
 

@@ -29,7 +29,8 @@ namespace {
   " coalesce(l.bytes_read, 0) + coalesce(o.bytes_read, 0),"                                                  \
   " coalesce(l.bytes_written, 0) + coalesce(o.bytes_written, 0), j.created,"                                 \
   " CASE WHEN p.state = 2 THEN p.due ELSE coalesce(l.ready, j.created + j.delay) END,"                       \
-  " coalesce(r.claimed, o.claimed), o.at, j.limit_key, p.gate IS NOT NULL"                                   \
+  " coalesce(r.claimed, o.claimed), o.at, j.limit_key, p.gate IS NOT NULL,"                                  \
+  " coalesce(p.state = 2 AND p.due = j.created + j.delay, 0)"                                                \
   " FROM job j JOIN lane a ON a.lane = j.lane LEFT JOIN life l ON l.seq = j.seq"                             \
   " LEFT JOIN running r ON r.seq = j.seq LEFT JOIN parked p ON p.seq = j.seq"                                \
   " LEFT JOIN outcome o ON o.seq = j.seq AND o.superseded = 0 "                                              \
@@ -115,6 +116,7 @@ Job Reader::job_of(Rows& row) {
   job.ended = row.maybe_time(37);
   job.limit_key = row.text(38);
   job.limited = row.i32(39) != 0;
+  job.delayed = row.i32(40) != 0;
   add_edges(row.i64(0), job);
   return job;
 }

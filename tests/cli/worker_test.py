@@ -24,6 +24,8 @@ CONFIG = """[commands.twice]
 command = ["{folder}/twice"]
 [commands.hold]
 command = ["{folder}/hold"]
+[commands.second]
+command = ["/bin/sh", "-c", "[ -e {folder}/tried ] || {{ touch {folder}/tried; exit 1; }}"]
 [commands.broken]
 command = ["/bin/sh", "-c", "echo it is broken >&2; exit 3"]
 """
@@ -132,10 +134,19 @@ class Worker(CliTest):
         self.assertEqual([self.state(id) for id in (tagged, later, limited, unknown, waiting, mine)],
                          ["available", "scheduled", "waiting", "scheduled", "available", "succeeded"])
 
-    def test_a_worker_waits_for_what_becomes_due_for_it(self):
-        mine = self.submit("exec", "command=twice", "-i", "a.txt", "--delay", "1s")
-        self.work()
-        self.assertEqual(self.state(mine), "succeeded")
+    def test_a_worker_does_not_wait_for_what_was_asked_for_later(self):
+        later = self.submit("exec", "command=twice", "-i", "a.txt", "--delay", "1h")
+        mine = self.submit("exec", "command=twice", "-i", "a.txt")
+        self.assertIn("spool: idle: 1 job is left for later\n", self.spool("worker", "--until-idle").err)
+        self.submit("exec", "command=twice", "-i", "a.txt", "--tag", "gpu")
+        self.assertIn("spool: idle: 2 jobs are left for other workers or for later\n", self.spool("worker", "--until-idle").err)
+        self.assertEqual([self.state(mine), self.state(later)], ["succeeded", "scheduled"])
+
+    def test_a_worker_waits_for_what_it_tries_again(self):
+        mine = self.submit("exec", "command=second")
+        self.assertNotIn("spool: idle", self.spool("worker", "--until-idle").err)
+        shown = self.spool("show", mine, "--json").json
+        self.assertEqual((shown["state"], len(shown["errors"])), ("succeeded", 1))
 
     def make_film(self):
         subprocess.run(["ffmpeg", "-y", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc=s=160x120:r=25:d=2", "-c:v", "libx264",

@@ -272,6 +272,26 @@ TEST_P(StoreContract, ADelayedJobIsScheduledUntilItsTimeComes) {
   EXPECT_EQ(claim().size(), 1u);
 }
 
+TEST_P(StoreContract, AJobIsDelayedUntilItsOwnersTimeHasComeAndNotForOtherReasons) {
+  NewJob job = new_job("a");
+  job.delay = seconds(60);
+  job.held = true;
+  const Uuid id = insert(job);
+  EXPECT_FALSE(get(id).delayed) << "it is held";
+  ASSERT_TRUE(store().start(id));
+  EXPECT_TRUE(get(id).delayed);
+  pass(seconds(61));
+  const Claim first = claim_one();
+  EXPECT_FALSE(get(id).delayed);
+  settle(first, Snooze{seconds(10)});
+  EXPECT_EQ(state(id), State::kScheduled);
+  EXPECT_FALSE(get(id).delayed);
+  pass(seconds(11));
+  settle(claim_one(), RetryLater{{Code::kUnavailable, "away"}, seconds(10)});
+  EXPECT_EQ(state(id), State::kScheduled);
+  EXPECT_FALSE(get(id).delayed);
+}
+
 TEST_P(StoreContract, AnEmptyBatchIsNothing) {
   EXPECT_TRUE(insert_all({}).empty());
 }
