@@ -136,7 +136,7 @@ void add_worker(CLI::App& app, Context& context) {
   command->add_option("--slots", options->slots, "How many jobs run at once; one a core unless given");
   command->add_option("--queue", options->queues, "Only jobs of this queue (repeatable)");
   command->add_option("--tag", options->tags, "What this worker has, for jobs that ask for it (repeatable)");
-  command->add_flag("--until-idle", options->until_idle, "End when nothing is left that it could run by now");
+  command->add_flag("--until-idle", options->until_idle, "End when nothing is left that it could run now");
   command->add_flag("--unsafe-no-sandbox", options->unsafe_no_sandbox,
                     "Run media without a sandbox: only for files that you trust");
   CLI::Option* draining = command->add_option(

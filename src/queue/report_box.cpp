@@ -33,6 +33,11 @@ BootClock::time_point ReportBox::due() const {
   return due;
 }
 
+bool ReportBox::is_idle() const {
+  const std::unique_lock sending(sending_, std::try_to_lock);
+  return sending && due() == BootClock::time_point::max();
+}
+
 Result<ReportBox::Sent> ReportBox::send_due(Store& store, BootClock::time_point now) {
   const std::lock_guard sending(sending_);
   std::vector<ProgressReport> reports;

@@ -34,6 +34,8 @@ class ReportBox {
   bool put(ProgressReport report, BootClock::time_point now);
   // When the next send is due; max() when nothing is waiting.
   [[nodiscard]] BootClock::time_point due() const;
+  // Nothing is waiting or on its way. Does not wait.
+  [[nodiscard]] bool is_idle() const;
   // Errors: the store's; what was to be sent waits for the next time.
   Result<Sent> send_due(Store& store, BootClock::time_point now);
   // Everything of these jobs, whatever the interval; then they are forgotten.
@@ -51,7 +53,7 @@ class ReportBox {
 
   const Duration interval_;
   mutable std::mutex mutex_;
-  std::mutex sending_;  // held over a send; taken before mutex_
+  mutable std::mutex sending_;  // held over a send; taken before mutex_
   std::unordered_map<Uuid, Entry> entries_;
 };
 

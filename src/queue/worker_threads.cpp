@@ -97,7 +97,7 @@ void Worker::State::keep() {
       }
     }
     if (reports.due() <= now) send_reports(reporting);
-    if (reports.due() == BootClock::time_point::max()) reporting.over();  // the loop may have sent them
+    if (reports.is_idle()) reporting.over();  // the loop may have sent them
     if (next_tick <= now) next_tick = BootClock::now() + tick(scheduler, ticking);
     if (next_rescue <= now) rescue(rescuing, next_rescue);
   }

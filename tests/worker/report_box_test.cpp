@@ -43,6 +43,24 @@ TEST_F(ReportBoxTest, TheLatestProgressWinsAndGoesOutOnceAnInterval) {
   EXPECT_EQ(store.reported()[1].fraction, 0.3);
 }
 
+TEST_F(ReportBoxTest, IsNotIdleWhileAnythingWaitsOrIsOnItsWay) {
+  EXPECT_TRUE(box.is_idle());
+  box.put(progress(0.1), t0);
+  EXPECT_FALSE(box.is_idle());
+  bool idle_on_its_way = true;
+  store.fault = [&](std::string_view call) -> std::optional<Error> {
+    if (call != "report") return std::nullopt;
+    idle_on_its_way = std::async(std::launch::async, [&] { return box.is_idle(); }).get();
+    return Error{Code::kUnavailable, "away"};
+  };
+  EXPECT_FALSE(box.send_due(store, t0));
+  EXPECT_FALSE(idle_on_its_way);
+  EXPECT_FALSE(box.is_idle()) << "it is sent again";
+  store.fault = nullptr;
+  EXPECT_TRUE(box.flush(store, ending()));
+  EXPECT_TRUE(box.is_idle());
+}
+
 TEST_F(ReportBoxTest, ACheckpointGoesOutSoonerAndTakesTheProgressAlong) {
   box.put(progress(0.1), t0);
   ASSERT_TRUE(box.send_due(store, t0));
