@@ -168,13 +168,11 @@ Result<Uuid> find_job(Store& store, const std::string& text) {
   filter.first = *first;
   filter.last = *last;
   filter.most = static_cast<int>(kMostNamed) + 1;
-  std::vector<Uuid> found;
-  SPOOL_ASSIGN(const std::vector<Job> jobs, store.list(filter));
-  for (const Job& job : jobs) found.push_back(job.id);
-  if (found.size() == 1) return found.front();
+  SPOOL_ASSIGN(const std::vector<Job> found, store.list(filter));
+  if (found.size() == 1) return found.front().id;
   if (found.empty()) return fail(Code::kNotFound, fmt::format("there is no job {}", text));
   std::string names;
-  for (std::size_t i = 0; i < std::min(found.size(), kMostNamed); ++i) names += "\n  " + found[i].text();
+  for (std::size_t i = 0; i < std::min(found.size(), kMostNamed); ++i) names += "\n  " + found[i].id.text();
   return fail(Code::kInvalidArgument, fmt::format("{} is the beginning of several ids; write more of it:{}{}",
                                                   text, names, found.size() > kMostNamed ? "\n  ..." : ""));
 }

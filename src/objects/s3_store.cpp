@@ -47,7 +47,7 @@ S3Request put_request(const std::string& key, const ByteSource& body) {
 S3ObjectStore::S3ObjectStore(const S3Config& config)
     : client_(std::make_shared<S3Client>(config)), asking_(impatient(config)) {}
 
-Result<std::unique_ptr<S3ObjectStore>> S3ObjectStore::at(S3Config config) {
+Result<std::unique_ptr<S3ObjectStore>> S3ObjectStore::at(const S3Config& config) {
   S3Config quick = config;  // an endpoint that is none is said soon
   quick.patience.tries = std::min(quick.patience.tries, kTriesAtFirst);
   const S3ObjectStore first(quick);

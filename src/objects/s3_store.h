@@ -18,7 +18,7 @@ class S3ObjectStore : public ObjectStore {
  public:
   // Asks for a listing first, so that a wrong endpoint, key, region or bucket, or a wrong clock, is said at
   // once.
-  [[nodiscard]] static Result<std::unique_ptr<S3ObjectStore>> at(S3Config config);
+  [[nodiscard]] static Result<std::unique_ptr<S3ObjectStore>> at(const S3Config& config);
 
   Result<void> put(std::string_view key, std::span<const std::byte> bytes) override;
   Result<void> put_file(std::string_view key, int fd) override;
